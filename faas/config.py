@@ -121,9 +121,7 @@ def _database_url(env: _Reader) -> str:
     )
     name = quote(env.text("DB_NAME", "faas"), safe="")
     if host.startswith("/"):
-        return (
-            f"postgresql://{user}:{password}@/{name}?host={quote(host, safe='')}&port={port}&sslmode={mode}"
-        )
+        return f"postgresql://{user}:{password}@/{name}?host={quote(host, safe='')}&port={port}&sslmode={mode}"
     return f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode={mode}"
 
 
@@ -142,9 +140,7 @@ def _redis_url(env: _Reader) -> str:
 def _engine(env: _Reader) -> str:
     """`WORKER_RUNTIME_TYPE`; `WORKER_USE_CONTAINER=false` means `simple`, and the two must agree where both are set."""
     use = env.boolean("WORKER_USE_CONTAINER")
-    kind = env.choice(
-        "WORKER_RUNTIME_TYPE", "container" if use is not False else "simple", ("container", "simple")
-    )
+    kind = env.choice("WORKER_RUNTIME_TYPE", "container" if use is not False else "simple", ("container", "simple"))
     if use is not None and use != (kind == "container"):
         raise ConfigError(f"WORKER_USE_CONTAINER: contradicts WORKER_RUNTIME_TYPE={kind}")
     return kind
@@ -203,11 +199,7 @@ class _Reader:
         return url
 
     def worker_id(self) -> str:
-        value = (
-            self.text("WORKER_ID", "")
-            or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128]
-            or "worker"
-        )
+        value = self.text("WORKER_ID", "") or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"
         if not _WORKER_ID.fullmatch(value):
             raise ConfigError("WORKER_ID: must be letters, digits, '_', '.', '@' and '-', at most 128")
         return value

@@ -97,9 +97,7 @@ class Invalid(ClientError):
 
     def __init__(self, errors: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
         self.errors = {field: list(messages) for field, messages in errors.items()}
-        super().__init__(
-            detail or "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items())
-        )
+        super().__init__(detail or "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()))
 
 
 class FunctionError(FaasError):

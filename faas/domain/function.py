@@ -13,9 +13,7 @@ MIB = 1024 * 1024
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HANDLER = re.compile(
-    r"(?:[A-Za-z0-9_][A-Za-z0-9_-]*[/.])*[A-Za-z0-9_][A-Za-z0-9_-]*\.[A-Za-z0-9_][A-Za-z0-9_-]*"
-)
+_HANDLER = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]*[/.])*[A-Za-z0-9_][A-Za-z0-9_-]*\.[A-Za-z0-9_][A-Za-z0-9_-]*")
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 VERSION_CHARACTERS = 64

@@ -31,9 +31,7 @@ class Status(enum.StrEnum):
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
-    Status.RUNNING: frozenset(
-        {Status.QUEUED, Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED}
-    ),
+    Status.RUNNING: frozenset({Status.QUEUED, Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED}),
 }
 TERMINAL = tuple(status for status in Status if status.terminal)
 
@@ -106,5 +104,5 @@ def backoff_ms(retry: Retry, attempt: int, uniform: float | None = None) -> int:
     Args:
         uniform: a number in 0 to 1 to take in place of a random one.
     """
-    step = min(retry.max_backoff_ms, retry.backoff_ms * 2 ** min(attempt - 1, 30))
+    step: int = min(retry.max_backoff_ms, retry.backoff_ms << min(attempt - 1, 30))
     return round(step / 2 + step / 2 * (random.random() if uniform is None else uniform))  # noqa: S311 (no secret)
