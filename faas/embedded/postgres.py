@@ -1,0 +1,163 @@
+"""PostgreSQL from the wheel: a cluster in a folder, served on a loopback port, with a password of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from faas.embedded import wheels
+from faas.embedded.account import Account, service_account
+from faas.embedded.ports import LOOPBACK, free_port
+from faas.embedded.process import Program, run
+from faas.errors import PlatformError
+
+DATABASE = "faas"
+_USER = "postgres"
+_MAKING_SECONDS = 120.0
+_LEAVING_SECONDS = 20.0
+# Enough for the pools of a controller and of a worker with 32 threads.
+_MAX_CONNECTIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A cluster that is ready to be started: `program` serves it at `url`."""
+
+    program: Program
+    url: str
+
+
+def prepare(folder: Path, log: Path) -> Server:
+    """Make the cluster where it isn't there yet, and choose a port.
+
+    Args:
+        folder: gets `data/` (the cluster), `password` and `run/`.
+        log: where the programs' output goes.
+
+    Raises:
+        PlatformError: it can't be made, or another server still works on it.
+    """
+    data = folder / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Where the servers start in; empty and open, so that each account may stand there.
+    cwd = folder / "run"
+    cwd.mkdir(exist_ok=True)
+    account = service_account(data if data.exists() else folder)
+    password = _password(folder / "password")
+    if not (data / "PG_VERSION").exists():
+        _make(data, account, log, cwd, folder / "password")
+    elif account is not None and data.stat().st_uid != account.uid:
+        account.own(data)
+    _await_predecessor(data)
+    port = free_port()
+    return Server(_server(data, account, log, cwd, port), f"postgresql://{_USER}:{password}@{LOOPBACK}:{port}/{DATABASE}")
+
+
+def _make(data: Path, account: Account | None, log: Path, cwd: Path, password: Path) -> None:
+    """Make the cluster in a folder beside it, and move it into place whole: a start that is cut off leaves no half of one."""
+    draft = data.with_name("data.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if account is not None:
+        account.own(draft)
+    programs = wheels.postgres_programs()
+    initdb = (
+        f"{programs / 'initdb'}", "-D", f"{draft}", "-U", _USER, f"--pwfile={password}", "--auth=scram-sha-256",
+        "--encoding=UTF8", "--locale=C", "--no-instructions",
+    )  # fmt: skip
+    run(Program("initdb", initdb, _environment(), log, cwd, account=account), _MAKING_SECONDS)
+    create = draft / "create.sql"
+    create.write_text(f"CREATE DATABASE {DATABASE};\n")
+    single = ("/bin/sh", "-c", 'exec "$0" --single -D "$1" postgres < "$2"', f"{programs / 'postgres'}", f"{draft}", f"{create}")
+    run(Program("postgres --single", single, _environment(), log, cwd, account=account), _MAKING_SECONDS)
+    create.unlink()
+    draft.rename(data)
+
+
+def _server(data: Path, account: Account | None, log: Path, cwd: Path, port: int) -> Program:
+    settings = {
+        "listen_addresses": LOOPBACK,
+        # No socket file: its path may not be longer than 107 bytes, and a data folder's may.
+        "unix_socket_directories": "",
+        "max_connections": f"{_MAX_CONNECTIONS}",
+        # With the default a first connection of each pool would cost the hashing of 4096 rounds; the password has 192 random bits.
+        "scram_iterations": "1",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+    argv = [f"{wheels.postgres_programs() / 'postgres'}", "-D", f"{data}", "-p", f"{port}"]
+    for name, value in settings.items():
+        argv += ["-c", f"{name}={value}"]
+    return Program(
+        "postgres",
+        tuple(argv),
+        _environment(),
+        log,
+        cwd,
+        ready=lambda: _answers(port),
+        # Ends its connections and writes a checkpoint; without it, it would wait for its clients. On our death there is no time for
+        # that: it leaves at once, and recovers at the next start.
+        stop_signal=signal.SIGINT,
+        death_signal=signal.SIGQUIT,
+        stop_seconds=10.0,
+        account=account,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: variables of libpq or of the locale would change what the servers do."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _password(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        pass
+    password = secrets.token_hex(24)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(password)
+    return password
+
+
+def _answers(port: int) -> bool:
+    """Whether the server takes connections: to a request for encryption it answers one byte, S or N, at once.
+
+    (`SSLRequest`, PostgreSQL's "Message Formats". While it recovers it takes connections of TCP, but forks no server for them; the
+    start-up message that follows would be refused then, which the clients try again.)
+    """
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+            connection.sendall(struct.pack("!ii", 8, 80877103))
+            return connection.recv(1) in (b"S", b"N")
+    except OSError:
+        return False
+
+
+def _await_predecessor(data: Path) -> None:
+    """Wait for a server of a run that was killed, which is leaving; take away the pid file that names a process of another kind.
+
+    PostgreSQL itself would believe any process of its own account that got the number, and refuse to start.
+    """
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    while _serves(data):
+        if time.monotonic() > deadline:
+            raise PlatformError(f"another PostgreSQL server works on {data}")
+        time.sleep(0.1)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _serves(data: Path) -> bool:
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return False
+    return os.fsencode(data) in words
