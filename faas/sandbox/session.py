@@ -1,0 +1,201 @@
+"""One sandbox of either engine: the protocol's host side over an engine's `Body`. It owns the deadlines, and says what every end means."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from faas.domain.function import MIN_INIT_MS, Revision
+from faas.domain.outcome import EXIT_ERROR, INIT_ERROR, Outcome, failed, timed_out
+from faas.errors import SandboxError
+from faas.sandbox import protocol, verdict
+from faas.sandbox.body import Body
+from faas.sandbox.channel import Channel, Silence, listen
+from faas.sandbox.engine import Call
+from faas.sandbox.exchange import Exchange
+from faas.sandbox.log import Log
+
+# An answer that was given in time may take this long to get here on a busy host.
+_SLACK_S = 0.03
+# How long an engine may take to learn of the end of a process whose connection is closed.
+_DEATH_S = 5.0
+# A child that has just ended is still counted for a moment.
+_SETTLING_S = (0.005, 0.02, 0.05, 0.1)
+
+
+class Session:
+    """A sandbox (see `faas.sandbox.engine.Sandbox`). Made by `open_session`.
+
+    Args:
+        on_close: called once when the session is closed.
+    """
+
+    def __init__(self, sandbox_id: str, exchange: Exchange, channel: Channel, body: Body, on_close: Callable[[Session], None]) -> None:
+        self._id = sandbox_id
+        self._exchange = exchange
+        self._channel = channel
+        self._body = body
+        self._on_close = on_close
+        self._lock = threading.Lock()
+        self._closed = False
+        self._spoiled = False
+        self._loading_log: Log | None = None
+        self._memory_mb = 0
+        self._processes: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The sandbox's id."""
+        return self._id
+
+    @property
+    def body(self) -> Body:
+        """The engine's part of it."""
+        return self._body
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be given another call."""
+        return not self._spoiled and not self._closed and self._channel.quiet
+
+    def specialise(self, revision: Revision, code: Path, timeout_ms: int) -> Outcome | int:
+        """See `Sandbox.specialise`."""
+        if not self.usable:
+            raise SandboxError("the sandbox died before it was used")
+        began = time.monotonic()
+        log, kills = Log(), self._body.oom_kills()
+        self._memory_mb = revision.spec.memory_mb
+        bound_ms = max(MIN_INIT_MS, timeout_ms)
+        try:
+            self._body.limit(revision.spec.memory_mb, revision.spec.cpus)
+            self._exchange.fill(code)
+        except SandboxError:
+            self._spoil()
+            raise
+        answer = self._talk(protocol.init(revision), began + bound_ms / 1000, log)
+        took_ms = round((time.monotonic() - began) * 1000)
+        if isinstance(answer, dict) and answer.get("type") == "ready":
+            self._loading_log = log
+            self._processes = self._body.processes()
+            return took_ms
+        outcome = self._loading_failed(answer, bound_ms, kills)
+        self._spoil()
+        return replace(outcome, logs=self._log(log), init_ms=took_ms, cold_start=True)
+
+    def _loading_failed(self, answer: dict[str, Any] | Silence | SandboxError, bound_ms: int, kills: int) -> Outcome:
+        if answer is Silence.EXPIRED:
+            return timed_out(f"The code did not load within {bound_ms / 1000:g} s.")
+        if answer is Silence.CLOSED:
+            return self._died(kills)
+        if isinstance(answer, dict) and answer.get("type") == "init_error":
+            return verdict.of_init_error(answer)
+        return failed(INIT_ERROR, _misspoken(answer))
+
+    def invoke(self, call: Call) -> Outcome:
+        """See `Sandbox.invoke`."""
+        if not self.usable:
+            raise SandboxError("the sandbox died while it was idle")
+        log, self._loading_log = self._loading_log or Log(), None
+        # What was printed after the last answer belongs to no call.
+        self._channel.drain(None)
+        kills = self._body.oom_kills()
+        self._body.reset_peak()
+        frame = protocol.invoke(call, round(time.time() * 1000) + call.timeout_ms)
+        began = time.monotonic()
+        answer = self._talk(frame, began + call.timeout_ms / 1000 + _SLACK_S, log)
+        duration_ms = round((time.monotonic() - began) * 1000)
+        peak = self._body.memory_peak_mb()
+        outcome = self._judge(answer, call, kills)
+        return replace(outcome, logs=self._log(log), duration_ms=duration_ms, memory_peak_mb=peak)
+
+    def _judge(self, answer: dict[str, Any] | Silence | SandboxError, call: Call, kills: int) -> Outcome:
+        outcome = verdict.of_answer(answer) if isinstance(answer, dict) and answer.get("id") == call.invocation_id else None
+        if outcome is not None and isinstance(answer, dict):
+            starved = self._body.oom_kills() > kills
+            if starved or self._outlived():
+                self._spoil()
+            return verdict.out_of_memory(self._memory_mb) if starved and verdict.was_killed(answer) else outcome
+        if answer is Silence.EXPIRED:
+            outcome = timed_out(f"The function did not end within {call.timeout_ms / 1000:g} s.")
+        elif answer is Silence.CLOSED:
+            outcome = self._died(kills)
+        else:
+            outcome = failed(EXIT_ERROR, _misspoken(answer))
+        self._spoil()
+        return outcome
+
+    def _talk(self, frame: bytes, deadline: float, log: Log) -> dict[str, Any] | Silence | SandboxError:
+        # By now the function's code is in there: a broken protocol is its doing, an outcome and no fault of the platform.
+        try:
+            return self._channel.talk(frame, deadline, log)
+        except SandboxError as exc:
+            return exc
+
+    def _died(self, kills: int) -> Outcome:
+        death = self._body.death(_DEATH_S)
+        if death is None:
+            return failed(EXIT_ERROR, "The process closed its connection to the platform.")
+        starved = death.out_of_memory or self._body.oom_kills() > kills
+        return verdict.of_death(replace(death, out_of_memory=starved), self._memory_mb)
+
+    def _outlived(self) -> bool:
+        """Whether a process that the call started is still there."""
+        for pause in (0.0, *_SETTLING_S):
+            time.sleep(pause)
+            count = self._body.processes()
+            if count is None or self._processes is None or count <= self._processes:
+                return False
+        return True
+
+    def _log(self, log: Log) -> bytes:
+        self._channel.drain(log)
+        return log.value()
+
+    def _spoil(self) -> None:
+        self._spoiled = True
+        self._body.kill()
+
+    def kill(self) -> None:
+        """See `Sandbox.kill`."""
+        self._spoiled = True
+        self._body.kill()
+
+    def close(self) -> None:
+        """See `Sandbox.close`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._body.kill()
+        self._channel.close()
+        self._body.remove()
+        self._exchange.close()
+        self._on_close(self)
+
+
+def open_session(sandbox_id: str, exchange: Exchange, body: Body, on_close: Callable[[Session], None], *, timeout_s: float) -> Session:
+    """Wait for the agent of a body that was just started. Where that fails, body and exchange are removed.
+
+    Raises:
+        SandboxError: the agent died, or did not say hello in time.
+    """
+    try:
+        connection = exchange.accept(timeout_s, lambda: body.death(0) is None)
+        channel = listen(connection, exchange.streams, time.monotonic() + timeout_s)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            body.kill()
+            body.remove()
+        exchange.close()
+        raise
+    return Session(sandbox_id, exchange, channel, body, on_close)
+
+
+def _misspoken(answer: object) -> str:
+    what = str(answer) if isinstance(answer, SandboxError) else "a frame that answers nothing"
+    return f"The process broke the protocol: {what}."
