@@ -1,0 +1,108 @@
+"""Connections to PostgreSQL: one pool for each process, with a time limit on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from faas.errors import DatabaseDown
+
+_CONNECT_SECONDS = 5
+_POOL_SECONDS = 10
+# The server ends what a client forgot: a statement, a wait for a lock, an open transaction (milliseconds).
+_SERVER_LIMITS = "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+class Transaction:
+    """A connection for the length of one transaction (or of one autocommit block). SQL goes to the driver as it is written (`%(name)s`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, parameters: Parameters | None = None) -> int:
+        """Execute; the number of rows that it touched."""
+        return self._execute(sql, parameters).rowcount
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[Any]:
+        """All rows."""
+        return list(self._execute(sql, parameters).fetchall())
+
+    def one(self, sql: str, parameters: Parameters | None = None) -> Any | None:
+        """The first row, or None."""
+        return self._execute(sql, parameters).first()
+
+    def _execute(self, sql: str, parameters: Parameters | None) -> CursorResult[Any]:
+        return self._connection.exec_driver_sql(sql, dict(parameters) if isinstance(parameters, Mapping) else parameters)  # type: ignore[arg-type]
+
+
+class Database:
+    """PostgreSQL, for one process. Nothing connects before the first use, so it may be made before a fork.
+
+    Args:
+        url: `postgresql://…`.
+        connections: the most that are open at once.
+        name: `application_name`, seen in `pg_stat_activity`.
+    """
+
+    def __init__(self, url: str, *, connections: int = 16, name: str = "faas") -> None:
+        self._engine: Engine = create_engine(
+            url.replace("postgresql://", "postgresql+psycopg2://", 1),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=_POOL_SECONDS,
+            # A round trip of 0.2 ms, against an error for somebody at every restart of the server.
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+            connect_args={
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": name,
+                "options": _SERVER_LIMITS,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15000,
+            },
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A transaction: committed at the end, rolled back by an exception. Raises DatabaseDown where the server is away."""
+        with _translated(), self._engine.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Transaction]:
+        """Single statements, each committed by itself: a round trip instead of three."""
+        with _translated(), self._autocommit.connect() as connection:
+            yield Transaction(connection)
+
+    def close(self) -> None:
+        """Close all connections; a later use opens new ones."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLAlchemy's ways to say that the server is away, as `DatabaseDown`. Errors of a statement stay what they are: they are bugs of ours."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseDown("every connection to PostgreSQL is in use") from error
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseDown(f"the connection to PostgreSQL was lost: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]

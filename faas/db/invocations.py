@@ -1,0 +1,159 @@
+"""Invocations: accepting, reading, listing, cancelling."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from faas.db import cursors
+from faas.db.database import Database
+from faas.domain.ids import is_id
+from faas.domain.invocation import Invocation, Page, Status
+from faas.errors import NotFound
+
+_NARROW = """id, function_id, function_name, revision, status, error, attempts, max_attempts, created_at, started_at, finished_at,
+    queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id"""
+_ACCEPT = """SELECT verdict, invocation_id, admitted FROM faas_accept(
+    %(id)s, %(function_id)s, %(name)s, %(payload)s, %(headers)s, %(timeout_ms)s, %(key)s, %(fingerprint)s)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What `faas_accept` said: its verdict, the invocation's id where there is one, and whether it is to be published now."""
+
+    verdict: str
+    invocation_id: str | None
+    admitted: bool
+
+
+def accept(
+    database: Database,
+    *,
+    invocation_id: str,
+    function: str,
+    payload: str,
+    headers: dict[str, str],
+    timeout_ms: int | None,
+    key: str | None,
+    fingerprint: bytes,
+) -> Acceptance:
+    """Accept an invocation in one round trip; committed when this returns (migrations/sql/0002_functions.sql tells the verdicts)."""
+    with database.autocommit() as tx:
+        row: Any = tx.one(
+            _ACCEPT,
+            {
+                "id": invocation_id,
+                "function_id": function if is_id(function) else None,
+                "name": function,
+                "payload": payload,
+                "headers": json.dumps(headers),
+                "timeout_ms": timeout_ms,
+                "key": key,
+                "fingerprint": fingerprint,
+            },
+        )
+    return Acceptance(row.verdict, str(row.invocation_id) if row.invocation_id else None, row.admitted)
+
+
+def get(database: Database, invocation_id: str) -> Invocation:
+    """One invocation, whole. Raises NotFound."""
+    row = None
+    if is_id(invocation_id):
+        with database.autocommit() as tx:
+            row = tx.one(f"SELECT {_NARROW}, payload, headers, result FROM invocations WHERE id = %s", (invocation_id,))
+    if row is None:
+        raise _missing(invocation_id)
+    return _invocation(row, whole=True)
+
+
+def status(database: Database, invocation_id: str) -> Status:
+    """One invocation's status alone. Raises NotFound."""
+    row = None
+    if is_id(invocation_id):
+        with database.autocommit() as tx:
+            row = tx.one("SELECT status FROM invocations WHERE id = %s", (invocation_id,))
+    if row is None:
+        raise _missing(invocation_id)
+    return Status(row.status)
+
+
+def find(database: Database, *, function_id: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
+    """A page of invocations, newest first, without payloads and results."""
+    after = cursors.decode(cursor)
+    conditions = [
+        condition
+        for condition, given in (
+            ("function_id = %(function_id)s", function_id),
+            ("status = %(status)s", status),
+            ("id < %(after)s", after),
+        )
+        if given
+    ]
+    where = "WHERE " + " AND ".join(conditions) if conditions else ""
+    parameters = {"function_id": function_id, "status": status and status.value, "after": after, "limit": limit + 1}
+    with database.autocommit() as tx:
+        rows = tx.rows(f"SELECT {_NARROW} FROM invocations {where} ORDER BY id DESC LIMIT %(limit)s", parameters)
+    return cursors.page(rows, limit, lambda row: _invocation(row, whole=False))
+
+
+def logs(database: Database, invocation_id: str) -> bytes:
+    """The last attempt's log. Raises NotFound."""
+    row = None
+    if is_id(invocation_id):
+        with database.autocommit() as tx:
+            row = tx.one("SELECT logs FROM invocations WHERE id = %s", (invocation_id,))
+    if row is None:
+        raise _missing(invocation_id)
+    return bytes(row.logs) if row.logs is not None else b""
+
+
+def cancel(database: Database, invocation_id: str) -> tuple[str, list[str]]:
+    """Cancel: `cancelled` or `stopping` or `terminal`, and the ids that were admitted in its place. Raises NotFound."""
+    row = None
+    if is_id(invocation_id):
+        with database.autocommit() as tx:
+            row = tx.one("SELECT verdict, next::text[] AS next FROM faas_cancel(%s)", (invocation_id,))
+    if row is None or row.verdict == "missing":
+        raise _missing(invocation_id)
+    return row.verdict, list(row.next)
+
+
+def cancel_queued_of(database: Database, function_id: str, limit: int) -> list[str]:
+    """Cancel up to `limit` queued invocations of a deleted function; their ids."""
+    sql = """
+        UPDATE invocations SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp()
+        WHERE id IN (SELECT id FROM invocations WHERE function_id = %s AND status = 'queued' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+          AND status = 'queued'
+        RETURNING id"""
+    with database.autocommit() as tx:
+        return [str(row.id) for row in tx.rows(sql, (function_id, limit))]
+
+
+def _missing(invocation_id: str) -> NotFound:
+    return NotFound(f"There is no invocation {invocation_id!r}.")
+
+
+def _invocation(row: Any, *, whole: bool) -> Invocation:
+    return Invocation(
+        id=str(row.id),
+        function_id=str(row.function_id),
+        function_name=row.function_name,
+        revision=row.revision,
+        status=Status(row.status),
+        payload=json.loads(row.payload) if whole else None,
+        headers=json.loads(row.headers) if whole else None,
+        result=json.loads(row.result) if whole and row.result is not None else None,
+        error=json.loads(row.error) if row.error is not None else None,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        queue_ms=row.queue_ms,
+        init_ms=row.init_ms,
+        duration_ms=row.duration_ms,
+        cold_start=row.cold_start,
+        memory_peak_mb=row.memory_peak_mb,
+        worker_id=row.worker_id,
+    )

@@ -1,0 +1,74 @@
+"""What the reconciler asks of the database. Any number of reconcilers may run: each statement takes rows that nobody else has locked."""
+
+from __future__ import annotations
+
+from faas.db.database import Database
+
+
+def waiting_functions(database: Database, limit: int) -> list[str]:
+    """Functions that have a free slot and somebody due who waits for one."""
+    sql = """
+        SELECT s.function_id FROM slots s
+        WHERE s.used < s.capacity AND s.function_id IN (
+            SELECT function_id FROM invocations WHERE status = 'queued' AND admitted_at IS NULL AND due_at <= now())
+        LIMIT %s"""
+    with database.autocommit() as tx:
+        return [str(row.function_id) for row in tx.rows(sql, (limit,))]
+
+
+def admit(database: Database, function_id: str) -> list[str]:
+    """Give free slots of a function to who waits; the ids to publish."""
+    with database.autocommit() as tx:
+        return [str(row[0]) for row in tx.rows("SELECT faas_admit(%s)", (function_id,))]
+
+
+def unheard(database: Database, age_s: float, limit: int) -> list[str]:
+    """Admitted invocations that nobody claimed since they were published `age_s` ago or longer; marked as published now."""
+    sql = """
+        UPDATE invocations SET published_at = clock_timestamp() WHERE status = 'queued' AND id IN (
+            SELECT id FROM invocations
+            WHERE status = 'queued' AND admitted_at IS NOT NULL AND published_at <= clock_timestamp() - %s * interval '1 second'
+            ORDER BY published_at LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING id"""
+    with database.autocommit() as tx:
+        return [str(row.id) for row in tx.rows(sql, (age_s, limit))]
+
+
+def deleted_with_queue(database: Database, limit: int) -> list[str]:
+    """Deleted functions that still have queued invocations (a deletion that was cut off)."""
+    sql = """
+        SELECT DISTINCT i.function_id FROM invocations i JOIN functions f ON f.id = i.function_id
+        WHERE i.status = 'queued' AND f.deleted_at IS NOT NULL LIMIT %s"""
+    with database.autocommit() as tx:
+        return [str(row.function_id) for row in tx.rows(sql, (limit,))]
+
+
+def mend_slots(database: Database) -> int:
+    """Count the slots in use anew where the count is wrong; how many were. (Each writer keeps it; this is the check.)"""
+    sql = """
+        SELECT s.function_id FROM slots s LEFT JOIN (
+            SELECT function_id, count(*) AS n FROM invocations
+            WHERE status = 'running' OR (status = 'queued' AND admitted_at IS NOT NULL) GROUP BY function_id) c USING (function_id)
+        WHERE s.used <> coalesce(c.n, 0)"""
+    one = """
+        UPDATE slots SET used = c.n FROM (
+            SELECT count(*) AS n FROM invocations
+            WHERE function_id = %s AND (status = 'running' OR (status = 'queued' AND admitted_at IS NOT NULL))) c
+        WHERE function_id = %s AND used <> c.n"""
+    with database.autocommit() as tx:
+        suspects = [str(row.function_id) for row in tx.rows(sql)]
+    mended = 0
+    for function_id in suspects:
+        with database.begin() as tx:
+            # Under the lock the count is exact; without it, it was a guess between two writers.
+            tx.rows("SELECT 1 FROM slots WHERE function_id = %s FOR UPDATE", (function_id,))
+            mended += tx.run(one, (function_id, function_id))
+    return mended
+
+
+def drop_old_keys(database: Database, limit: int) -> int:
+    """Forget idempotency keys that are older than a day; how many."""
+    sql = """DELETE FROM idempotency_keys WHERE key IN (
+        SELECT key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT %s)"""
+    with database.autocommit() as tx:
+        return tx.run(sql, (limit,))
