@@ -128,15 +128,13 @@ def _password(file: Path) -> str:
 
 
 def _answers(port: int) -> bool:
-    """Whether the server takes connections: to a request for encryption it answers one byte, S or N, at once.
-
-    (`SSLRequest`, PostgreSQL's "Message Formats". While it recovers it takes connections of TCP, but forks no server for them; the
-    start-up message that follows would be refused then, which the clients try again.)
-    """
+    """Whether the server takes logins: to a start-up message it answers `R` (prove who you are) then, and `E` while it recovers
+    (PostgreSQL's manual, "Message Formats")."""
+    words = f"user\0{_USER}\0database\0{DATABASE}\0\0".encode()
     try:
         with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-            connection.sendall(struct.pack("!ii", 8, 80877103))
-            return connection.recv(1) in (b"S", b"N")
+            connection.sendall(struct.pack("!ii", 8 + len(words), 3 << 16) + words)
+            return connection.recv(1) == b"R"
     except OSError:
         return False
 

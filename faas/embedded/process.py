@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -60,7 +61,7 @@ class Child:
                     stdout=log,
                     stderr=log,
                     process_group=0,
-                    preexec_fn=_prepare(program, os.getpid()),  # noqa: PLW1509
+                    preexec_fn=_prepare(program, os.getpid()),
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 raise PlatformError(f"{program.name} can't be started: {error}") from None
@@ -112,10 +113,8 @@ class Child:
 
     def kill(self) -> None:
         """Kill its whole group at once, and take its status. Idempotent."""
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         self._process.wait()
 
     def last_words(self) -> str:

@@ -1,4 +1,7 @@
-"""Redis from the wheel, on a loopback port, with a password of its own. It keeps nothing on disk: what is in Redis is only a hint (docs/architecture.md)."""
+"""Redis from the wheel, on a loopback port, with a password of its own.
+
+It keeps nothing on disk: what is in Redis is only a hint (docs/architecture.md).
+"""
 
 from __future__ import annotations
 

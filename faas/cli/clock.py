@@ -1,0 +1,13 @@
+"""`faas clock`: the reconciler, as its own process."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def clock() -> None:
+    """Run the reconciler: what keeps the promise that every accepted invocation ends."""
+    from faas.reconciler.__main__ import main
+
+    main()
