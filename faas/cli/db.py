@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from faas import config
+from faas.db.database import Database
 
 
 @click.group()
@@ -18,7 +19,7 @@ def upgrade(revision: str) -> None:
     """Migrate up to REVISION, the newest where it is left out."""
     from faas.web import migrate
 
-    migrate.upgrade(config.load().database_url, revision)
+    migrate.upgrade(_database(), revision)
 
 
 @db.command()
@@ -27,7 +28,7 @@ def downgrade(revision: str) -> None:
     """Migrate down to REVISION ("base" for none), one step where it is left out."""
     from faas.web import migrate
 
-    migrate.downgrade(config.load().database_url, revision)
+    migrate.downgrade(_database(), revision)
 
 
 @db.command()
@@ -35,4 +36,16 @@ def current() -> None:
     """Print the revision that the database has."""
     from faas.web import migrate
 
-    migrate.current(config.load().database_url)
+    migrate.current(_database())
+
+
+def _database() -> str:
+    """The database's URL. Raises DatabaseDown where it does not answer, which the migrations themselves would tell in a hundred lines."""
+    url = config.load().database_url
+    database = Database(url, connections=1, name="faas db")
+    try:
+        with database.begin() as transaction:
+            transaction.one("SELECT 1")
+    finally:
+        database.close()
+    return url
