@@ -1,0 +1,50 @@
+"""gunicorn's settings: `gunicorn -c python:faas.web.gunicorn 'faas.web:create_app()'`. A composition root: gunicorn reads this module's names.
+
+The number of processes is gunicorn's own variable, `WEB_CONCURRENCY` (1 where it is not set).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from faas import config
+from faas.web import context
+
+_settings = config.load()
+
+bind = f"{_settings.server_host}:{_settings.server_port}"
+worker_class = "gthread"
+# Whoever waits for an invocation holds a thread, for up to a minute; threads are made when they are needed.
+threads = 256
+worker_connections = 2000
+backlog = 2048
+# For gthread this bounds the main loop, not a request: no request of ours makes the loop late.
+timeout = 60
+# Over the longest wait of an answer, so that a restart cuts none short.
+graceful_timeout = 65
+keepalive = 15
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+accesslog = None
+loglevel = _settings.log_level.lower()
+# gunicorn's control socket would be one more door; nothing here needs it.
+control_socket_disable = True
+# A body of 70 MB must not be waited for without end: the longest silence of a client that sends, or that does not read.
+_SILENCE_S = 30
+
+
+def when_ready(server: Any) -> None:
+    """Bound how long a connection may stay silent in the middle of a request. Linux hands a listener's options to its connections."""
+    bound = struct.pack("ll", _SILENCE_S, 0)
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Close what the process's application opened."""
+    if getattr(worker, "wsgi", None) is not None:
+        context.services(worker.wsgi).close()

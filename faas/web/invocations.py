@@ -1,0 +1,93 @@
+"""`/invoke` and `/invocations`: accept, read, wait, list, cancel, logs."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response, g
+
+from faas.domain.ids import is_id
+from faas.domain.invocation import Invocation, Page
+from faas.errors import NotFound, PlatformError
+from faas.web import query, render, schemas
+from faas.web.body import INVOKE_BODY_BYTES, read_json
+from faas.web.context import services
+from faas.web.events import follow
+
+_log = logging.getLogger("faas.web")
+blueprint = Blueprint("invocations", __name__)
+
+
+@blueprint.post("/invoke")
+def invoke() -> Response:
+    """Accept an invocation, and hold the answer as long as `Prefer: wait` asks."""
+    key = query.idempotency_key()
+    accepted = services().invocations.invoke(schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key))
+    record = accepted.invocation
+    g.invocation_id = record.id
+    headers = {"Location": f"/invocations/{record.id}"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    wait = query.preferred_wait()
+    if wait:
+        headers["Preference-Applied"] = f"wait={wait:g}"
+        record = _waited(record, wait)
+    status = 200 if wait and record.status.terminal else 202
+    return render.json_answer({"invocation_id": record.id, **render.invocation(record)}, status, headers)
+
+
+@blueprint.get("/invocations/<id_>")
+def read(id_: str) -> Response:
+    """One invocation, at once or when it is terminal."""
+    known, wait = _known(id_), query.wait()
+    found = services().invocations.wait(known, wait) if wait else services().invocations.get(known)
+    return render.json_answer(render.invocation(found))
+
+
+@blueprint.get("/invocations")
+def list_() -> Response:
+    """The invocations, newest first."""
+    function, status, limit, cursor = query.text("function_id"), query.status(), query.limit(), query.cursor()
+    if function is not None and not query.is_reference(function):
+        return render.page(Page([], None), render.invocation_item)
+    found = services().invocations.list(function=function, status=status, limit=limit, cursor=cursor)
+    return render.page(found, render.invocation_item)
+
+
+@blueprint.post("/invocations/<id_>/cancel")
+def cancel(id_: str) -> Response:
+    """Cancel a queued or running invocation."""
+    return render.json_answer(render.invocation(services().invocations.cancel(_known(id_))), 202)
+
+
+@blueprint.get("/invocations/<id_>/logs")
+def logs(id_: str) -> Response:
+    """What the function printed, as text or as a stream of events."""
+    known = _known(id_)
+    if query.flag("follow"):
+        # Looked up here: inside the stream it is too late for a 404.
+        services().invocations.get(known)
+        return Response(
+            follow(services().invocations, known), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+    text = services().invocations.logs(known).decode("utf-8", "replace")
+    return Response(text, content_type="text/plain; charset=utf-8")
+
+
+def _waited(record: Invocation, seconds: float) -> Invocation:
+    """The record after waiting. It is accepted already, so a failure of the wait must not look like a refusal that can be sent again."""
+    if record.status.terminal:
+        return record
+    try:
+        return services().invocations.wait(record.id, seconds)
+    except PlatformError:
+        _log.warning("the wait ended early", exc_info=True, extra={"fields": {"invocation_id": record.id}})
+        return record
+
+
+def _known(id_: str) -> str:
+    """Keeps text that is no id away from the database."""
+    if not is_id(id_):
+        raise NotFound("There is no such invocation.")
+    g.invocation_id = id_
+    return id_

@@ -1,0 +1,247 @@
+"""The OpenAPI 3.1 document, made from the schemas that validate requests and the tables of `faas.web.render`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from faas import __version__
+from faas.domain.invocation import Status
+from faas.web import schemas
+from faas.web.openapi_answers import COMPONENTS, FUNCTION_EXAMPLE, INVOCATION_EXAMPLE, PROBLEM_EXAMPLE
+
+_DESCRIPTION = (
+    "Deploy Python, Node.js or Go code, invoke it, and get back a durable record of what happened. Times are RFC 3339 in UTC with "
+    "milliseconds; durations are text in Go's notation, and a bare number means seconds; errors are RFC 9457 problem documents."
+)
+_PROBLEMS = {
+    400: "The body is not JSON.",
+    404: "There is no such thing.",
+    409: "A conflict: the name is taken, or the state forbids it.",
+    413: "Over a size.",
+    415: "Another media type than `application/json`.",
+    422: "A field or parameter is missing, unknown, read-only, of the wrong type or out of bounds.",
+    503: "The platform can't do it at the moment; `Retry-After` says when to come back.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document, as plain values."""
+    spec = APISpec(
+        "FaaS platform", __version__, "3.1.0", plugins=[MarshmallowPlugin()], info={"description": _DESCRIPTION}
+    )
+    spec.components.schema("Retry", schema=schemas.RetrySchema)
+    spec.components.schema("NewFunction", schema=schemas.FUNCTION)
+    spec.components.schema("FunctionChanges", schema=schemas.CHANGES)
+    spec.components.schema("NewInvocation", schema=schemas.INVOKE)
+    for name, component in COMPONENTS.items():
+        spec.components.schema(name, component)
+    for status, description in _PROBLEMS.items():
+        spec.components.response(f"Problem{status}", _problem(status, description))
+    for tag, description in (
+        ("functions", "Code and its settings."),
+        ("invocations", "Calls and their records."),
+        ("platform", "The platform itself."),
+    ):
+        spec.tag({"name": tag, "description": description})
+    for path, operations in (_functions() | _invocations() | _platform()).items():
+        parameters = [_path_parameter(name) for name in ("ref", "id") if f"{{{name}}}" in path]
+        spec.path(path=path, operations=operations, parameters=parameters)
+    result: dict[str, Any] = spec.to_dict()
+    return result
+
+
+def _functions() -> dict[str, dict[str, Any]]:
+    one = _json("The function.", "Function", FUNCTION_EXAMPLE)
+    name = _query("name", "The exact name.", {"type": "string"})
+    return {
+        "/functions": {
+            "post": _operation(
+                "createFunction",
+                "Create a function",
+                "functions",
+                {201: one | _location("The function.")},
+                (400, 409, 413, 415, 422),
+                body="NewFunction",
+            ),
+            "get": _operation(
+                "listFunctions",
+                "List functions, newest first",
+                "functions",
+                {200: _list("Function")},
+                (422,),
+                [name, *_paging()],
+            ),
+        },
+        "/functions/{ref}": {
+            "get": _operation("getFunction", "One function", "functions", {200: one}, (404,)),
+            "put": _operation(
+                "updateFunction",
+                "Change any subset of a function's fields: makes a new immutable revision",
+                "functions",
+                {200: one},
+                (400, 404, 409, 413, 415, 422),
+                body="FunctionChanges",
+            ),
+            "delete": _operation(
+                "deleteFunction",
+                "Delete a function: its queued invocations end cancelled, running ones finish",
+                "functions",
+                {204: {"description": "It is gone."}},
+                (404,),
+            ),
+        },
+    }
+
+
+def _invocations() -> dict[str, dict[str, Any]]:
+    record = _json("The invocation.", "Invocation", INVOCATION_EXAMPLE)
+    accepted = _json(
+        "Accepted.", "AcceptedInvocation", {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE}
+    )
+    held = accepted | {"description": "It ended while the answer was held (`Prefer: wait`)."}
+    wait = _query(
+        "wait",
+        "Seconds to hold the answer until the invocation is terminal.",
+        {"type": "number", "minimum": 0, "maximum": 60, "default": 0},
+    )
+    filters = [
+        _query("function_id", "A function's id or name.", {"type": "string"}),
+        _query(
+            "status", "Only those with this status.", {"type": "string", "enum": [status.value for status in Status]}
+        ),
+    ]
+    text = {
+        "description": "What it printed.",
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
+    }
+    follow = _query(
+        "follow",
+        "Stream it as server-sent events: `log` for each line, then one `end`.",
+        {"type": "boolean", "default": False},
+    )
+    return {
+        "/invoke": {
+            "post": _operation(
+                "invoke",
+                "Accept an invocation",
+                "invocations",
+                {200: held, 202: accepted | _location("The invocation.")},
+                (400, 404, 409, 413, 415, 422),
+                [
+                    _header("Prefer", "`wait=10` holds the answer for up to that many seconds, at most 60 (RFC 7240)."),
+                    _header(
+                        "Idempotency-Key",
+                        "The same key with the same body is one invocation, for 24 h.",
+                        {"type": "string", "maxLength": 255},
+                    ),
+                ],
+                body="NewInvocation",
+            )
+        },
+        "/invocations": {
+            "get": _operation(
+                "listInvocations",
+                "List invocations, newest first",
+                "invocations",
+                {200: _list("InvocationItem")},
+                (422,),
+                [*filters, *_paging()],
+            )
+        },
+        "/invocations/{id}": {
+            "get": _operation("getInvocation", "One invocation", "invocations", {200: record}, (404, 422), [wait])
+        },
+        "/invocations/{id}/cancel": {
+            "post": _operation(
+                "cancelInvocation", "Cancel a queued or running invocation", "invocations", {202: record}, (404, 409)
+            )
+        },
+        "/invocations/{id}/logs": {
+            "get": _operation("getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow])
+        },
+    }
+
+
+def _platform() -> dict[str, dict[str, Any]]:
+    healthy = {"status": "ok", "checks": {"database": "ok", "broker": "ok", "storage": "ok", "workers": "ok"}}
+    degraded = {"status": "degraded", "checks": {**healthy["checks"], "workers": "no worker beats"}}  # type: ignore[dict-item]
+    answers = {200: _json("Every check passes.", "Health", healthy), 503: _json("A check fails.", "Health", degraded)}
+    live = {200: {"description": "It answers.", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    return {
+        "/health": {"get": _operation("health", "Whether the platform works", "platform", answers)},
+        "/health/live": {"get": _operation("live", "Whether this process answers", "platform", live)},
+    }
+
+
+def _operation(
+    operation_id: str,
+    summary: str,
+    tag: str,
+    answers: dict[int, dict[str, Any]],
+    problems: tuple[int, ...] = (),
+    parameters: list[dict[str, Any]] | None = None,
+    body: str | None = None,
+) -> dict[str, Any]:
+    responses: dict[str, Any] = {str(status): answer for status, answer in answers.items()}
+    if tag != "platform":
+        problems = (*problems, 503)
+    responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
+    operation: dict[str, Any] = {"operationId": operation_id, "summary": summary, "tags": [tag], "responses": responses}
+    if parameters:
+        operation["parameters"] = parameters
+    if body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+    return operation
+
+
+def _json(description: str, schema: str, example: Any) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": _ref(schema), "example": example}}}
+
+
+def _list(item: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["items", "next_cursor"],
+        "properties": {"items": {"type": "array", "items": _ref(item)}, "next_cursor": {"type": ["string", "null"]}},
+    }
+    return {"description": "One page.", "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(status: int, description: str) -> dict[str, Any]:
+    example = {**PROBLEM_EXAMPLE, "status": status} if status == 422 else None
+    content: dict[str, Any] = {"schema": _ref("Problem")}
+    return {
+        "description": description,
+        "content": {"application/problem+json": content | ({"example": example} if example else {})},
+    }
+
+
+def _location(of: str) -> dict[str, Any]:
+    return {"headers": {"Location": {"description": of, "schema": {"type": "string"}}}}
+
+
+def _paging() -> list[dict[str, Any]]:
+    return [
+        _query("limit", "Most items of a page.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+        _query("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+    ]
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": schema or {"type": "string"}}
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    description = {"ref": "The function's id or name.", "id": "The invocation's id."}[name]
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

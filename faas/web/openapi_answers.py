@@ -1,0 +1,158 @@
+"""The schemas of answers, and their examples, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faas.domain.function import FunctionState, Network, Runtime
+from faas.domain.invocation import Status
+
+_INSTANT = {"type": "string", "format": "date-time"}
+_MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
+_ID = {"type": "string", "format": "uuid"}
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
+_DURATION = {"type": "string", "description": "In Go's notation."}
+
+
+def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An object that always has all of its properties."""
+    return {"type": "object", "required": list(properties), "properties": properties, **more}
+
+
+def _words(enum: Any) -> dict[str, Any]:
+    return {"type": "string", "enum": [word.value for word in enum]}
+
+
+_FUNCTION = _object(
+    {
+        "id": _ID,
+        "name": _TEXT,
+        "version": _TEXT,
+        "revision": {"type": "integer", "minimum": 1, "description": "One more for every change."},
+        "runtime": _words(Runtime),
+        "handler": _TEXT,
+        "timeout": _DURATION,
+        "memory_mb": _COUNT,
+        "cpus": {"type": "number"},
+        "max_concurrency": _COUNT,
+        "network": _words(Network),
+        "retry": _object({"max_attempts": _COUNT, "backoff": _DURATION, "max_backoff": _DURATION}),
+        "environment": {"type": "object", "additionalProperties": _TEXT},
+        "metadata": {"type": "object"},
+        "state": _words(FunctionState),
+        "state_reason": {"type": ["string", "null"]},
+        "code_digest": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+        "code_size": _COUNT,
+        "created_at": _INSTANT,
+        "updated_at": _INSTANT,
+    }
+)
+_ERROR = {
+    "oneOf": [
+        _object({"type": _TEXT, "message": _TEXT, "stack_trace": {"type": "array", "items": _TEXT}}),
+        {"type": "null"},
+    ]
+}
+_ITEM: dict[str, Any] = {
+    "id": _ID,
+    "function_id": _ID,
+    "function_name": _TEXT,
+    "revision": _COUNT,
+    "status": _words(Status),
+    "error": _ERROR,
+    "attempts": {**_COUNT, "description": "How often it was started."},
+    "max_attempts": _COUNT,
+    "created_at": _INSTANT,
+    "started_at": _MAYBE_INSTANT,
+    "finished_at": _MAYBE_INSTANT,
+    "queue_ms": _MAYBE_COUNT,
+    "init_ms": {**_MAYBE_COUNT, "description": "Loading the code on a cold start, else 0."},
+    "duration_ms": _MAYBE_COUNT,
+    "cold_start": {"type": ["boolean", "null"]},
+    "memory_peak_mb": {"type": ["number", "null"]},
+    "worker_id": {"type": ["string", "null"]},
+}
+_RECORD = {
+    **_ITEM,
+    "payload": {"description": "Any JSON."},
+    "headers": {"type": "object", "additionalProperties": _TEXT},
+    "result": {"description": "What the function returned; null unless succeeded."},
+}
+
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "Function": _FUNCTION,
+    "InvocationItem": _object(_ITEM),
+    "Invocation": _object(_RECORD),
+    "AcceptedInvocation": _object({"invocation_id": _ID, **_RECORD}),
+    "Health": _object(
+        {
+            "status": {"type": "string", "enum": ["ok", "degraded"]},
+            "checks": {"type": "object", "additionalProperties": _TEXT},
+        }
+    ),
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "errors": {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}},
+        },
+    },
+}
+
+FUNCTION_EXAMPLE: dict[str, Any] = {
+    "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "name": "hello",
+    "version": "1.0.0",
+    "revision": 1,
+    "runtime": "python",
+    "handler": "main.handler",
+    "timeout": "30s",
+    "memory_mb": 128,
+    "cpus": 1.0,
+    "max_concurrency": 10,
+    "network": "none",
+    "retry": {"max_attempts": 1, "backoff": "1s", "max_backoff": "1m"},
+    "environment": {},
+    "metadata": {},
+    "state": "active",
+    "state_reason": None,
+    "code_digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "code_size": 46,
+    "created_at": "2026-01-02T03:04:05.678Z",
+    "updated_at": "2026-01-02T03:04:05.678Z",
+}
+INVOCATION_EXAMPLE: dict[str, Any] = {
+    "id": "01890a5d-ac97-7b3e-9c11-0f5a3d2c1b0a",
+    "function_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "function_name": "hello",
+    "revision": 1,
+    "status": "succeeded",
+    "error": None,
+    "attempts": 1,
+    "max_attempts": 1,
+    "created_at": "2026-01-02T03:04:06.000Z",
+    "started_at": "2026-01-02T03:04:06.012Z",
+    "finished_at": "2026-01-02T03:04:06.015Z",
+    "queue_ms": 12,
+    "init_ms": 0,
+    "duration_ms": 2,
+    "cold_start": False,
+    "memory_peak_mb": 14.5,
+    "worker_id": "worker-1",
+    "payload": {"name": "FaaS"},
+    "headers": {},
+    "result": "Hello, FaaS!",
+}
+PROBLEM_EXAMPLE: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "detail": "memory_mb: Must be from 32 to 4096.",
+    "errors": {"memory_mb": ["Must be from 32 to 4096."]},
+}

@@ -1,0 +1,205 @@
+"""What the bodies of requests may hold. The OpenAPI document is made from the same schemas (`faas.web.openapi`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+
+from faas.domain import function as rules
+from faas.domain.function import Network, Retry, Runtime, Spec
+from faas.errors import Invalid, NotFound, TooLarge
+from faas.services.requests import FunctionChanges, NewFunction, NewInvocation
+from faas.web.fields import (
+    Anything,
+    Choice,
+    Code,
+    Duration,
+    Environment,
+    Headers,
+    Metadata,
+    Name,
+    Number,
+    Text,
+    WholeNumber,
+    compact,
+)
+from faas.web.query import is_reference
+
+RUNTIMES = {**{runtime.value: runtime for runtime in Runtime}, "node": Runtime.NODEJS}
+READ_ONLY = frozenset(
+    {"id", "revision", "state", "state_reason", "code_digest", "code_size", "created_at", "updated_at"}
+)
+_DAY_MS = 24 * 60 * 60 * 1000
+_MOST_ERRORS = 50
+_LONGEST_KEY = 100
+
+
+class RetrySchema(Schema):
+    """How failures and timeouts of the function are tried again."""
+
+    max_attempts = WholeNumber(1, 10, document={"default": 1})
+    backoff_ms = Duration(0, _DAY_MS, document={"default": "1s"})
+    max_backoff_ms = Duration(0, _DAY_MS, document={"default": "1m"})
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        """Durations lose their unit in JSON: they carry their own there."""
+        field_obj.data_key = field_name.removesuffix("_ms")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Retry:
+        """The domain's value."""
+        return Retry(**data)
+
+
+class FunctionSchema(Schema):
+    """The fields of a function that its owner sets."""
+
+    name = Name(required=True, document={"description": "Unique.", "example": "hello"})
+    version = Text(rules.VERSION_CHARACTERS, document={"description": "A label of the owner's.", "example": "1.0.0"})
+    runtime = Choice(
+        RUNTIMES, required=True, document={"description": "`node` is taken for `nodejs`.", "example": "python"}
+    )
+    handler = Text(
+        rules.HANDLER_CHARACTERS,
+        required=True,
+        document={
+            "description": "`module.function` for Python and Node.js, the program's name for Go.",
+            "example": "main.handler",
+        },
+    )
+    code = Code(
+        required=True,
+        document={
+            "description": "One source file, or a .zip, .tar or .tar.gz archive; at most 50 MiB packed and 250 MiB unpacked.",
+            "example": "ZGVmIGhhbmRsZXIoZXZlbnQsIGNvbnRleHQpOgogICAgcmV0dXJuIGV2ZW50Cg==",
+        },
+    )
+    timeout_ms = Duration(
+        rules.MIN_TIMEOUT_MS,
+        rules.MAX_TIMEOUT_MS,
+        document={"default": "30s", "description": "100 ms to 15 min, from the handler's start."},
+    )
+    memory_mb = WholeNumber(32, 4096, document={"default": 128})
+    cpus = Number(0.1, 8, document={"default": 1.0})
+    max_concurrency = WholeNumber(
+        1, 1000, document={"default": 10, "description": "Never more than this many run at once over all workers."}
+    )
+    network = Choice({network.value: network for network in Network}, document={"default": "none"})
+    retry = fields.Nested(RetrySchema)
+    environment = Environment(
+        document={"description": "32 KiB in all; reserved names are refused.", "example": {"STAGE": "test"}}
+    )
+    metadata = Metadata(document={"description": "Any JSON object, 16 KiB.", "example": {"team": "billing"}})
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        """Durations lose their unit in JSON: they carry their own there."""
+        field_obj.data_key = field_name.removesuffix("_ms")
+
+    @validates_schema(skip_on_field_errors=False)
+    def check_handler(self, data: dict[str, Any], **_: Any) -> None:
+        """The form of a handler depends on the runtime; where a change does not name one, any runtime's form passes here."""
+        runtimes = [data["runtime"]] if "runtime" in data else list(Runtime)
+        if "handler" in data and not any(rules.is_handler(data["handler"], runtime) for runtime in runtimes):
+            raise ValidationError(
+                "Must be `module.function` (for Go the program's name), such as `main.handler`.", "handler"
+            )
+
+
+class InvokeSchema(Schema):
+    """The body of `POST /invoke`."""
+
+    function_id = Text(
+        200, required=True, document={"description": "The function's id or its name.", "example": "hello"}
+    )
+    payload = Anything(
+        document={"description": "Any JSON, at most 6 MiB; null when left out.", "example": {"name": "FaaS"}}
+    )
+    headers = Headers(document={"description": "Text for the function's context.", "example": {"X-Trace": "t-1"}})
+    timeout_ms = Duration(
+        rules.MIN_TIMEOUT_MS,
+        rules.MAX_TIMEOUT_MS,
+        document={"description": "May only shorten the function's own.", "example": "5s"},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        """Durations lose their unit in JSON: they carry their own there."""
+        field_obj.data_key = field_name.removesuffix("_ms")
+
+
+FUNCTION = FunctionSchema()
+CHANGES = FunctionSchema(partial=True)
+INVOKE = InvokeSchema()
+
+
+def new_function(body: Any) -> NewFunction:
+    """What `POST /functions` asks for.
+
+    Raises:
+        Invalid: the fields that are wrong.
+        TooLarge: the code is.
+    """
+    data = _load(FUNCTION, body)
+    name, code = data.pop("name"), data.pop("code")
+    return NewFunction(name, Spec(**data), code)
+
+
+def function_changes(body: Any) -> FunctionChanges:
+    """What `PUT /functions/{ref}` asks for. Raises like `new_function`."""
+    return FunctionChanges(_load(CHANGES, body))
+
+
+def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
+    """What `POST /invoke` asks for.
+
+    Raises:
+        Invalid: the fields that are wrong.
+        NotFound: no function can have such a reference.
+        TooLarge: the payload is.
+    """
+    data = _load(INVOKE, body)
+    if not is_reference(data["function_id"]):
+        raise NotFound("There is no such function.")
+    return NewInvocation(
+        function=data["function_id"],
+        payload=_payload(data["payload"]),
+        headers=data.get("headers", {}),
+        timeout_ms=data.get("timeout_ms"),
+        idempotency_key=idempotency_key,
+        fingerprint=_fingerprint(body) if idempotency_key is not None else b"",
+    )
+
+
+def _payload(value: Any) -> str:
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    # ASCII is never shorter than UTF-8, so most payloads are written once.
+    if len(text) > rules.PAYLOAD_BYTES and len(compact(value).encode()) > rules.PAYLOAD_BYTES:
+        raise TooLarge(f"payload: is over {rules.PAYLOAD_BYTES} bytes of JSON.")
+    return text
+
+
+def _fingerprint(body: Any) -> bytes:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _load(schema: Schema, body: Any) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = schema.load(body)
+    except ValidationError as error:
+        raise Invalid(dict(_flat(error.messages_dict, ""))) from None
+    return data
+
+
+def _flat(messages: Mapping[Any, Any], path: str) -> Iterator[tuple[str, list[str]]]:
+    """Marshmallow's nested messages with dotted names. Names come from the caller: they are cut, and so is their number."""
+    for key, found in list(messages.items())[:_MOST_ERRORS]:
+        name = path if key == "_schema" else f"{path}.{key}" if path else str(key)
+        if isinstance(found, Mapping):
+            yield from _flat(found, name)
+        elif name in READ_ONLY and not path:
+            yield name, ["This field is read-only."]
+        else:
+            yield name[:_LONGEST_KEY] or "body", [str(message) for message in found]

@@ -1,0 +1,163 @@
+"""The services' interface over dictionaries: a complete implementation for tests of the HTTP side. Every invocation is an echo.
+
+A function whose name begins with `slow` leaves its invocations queued until `finish` is called or they are cancelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from faas.domain.function import Function, FunctionState
+from faas.domain.ids import uuid7
+from faas.domain.invocation import Invocation, Page, Status
+from faas.errors import Conflict, Invalid, NotFound
+from faas.services.requests import Accepted, FunctionChanges, HealthReport, NewFunction, NewInvocation
+
+
+class Functions:
+    def __init__(self) -> None:
+        self.stored: dict[str, Function] = {}
+
+    def create(self, new: NewFunction) -> Function:
+        self._check_name(new.name)
+        now = datetime.now(UTC)
+        made = Function(
+            uuid7(), new.name, 1, new.spec, FunctionState.ACTIVE, None, _digest(new.code), len(new.code), now, now
+        )
+        self.stored[made.id] = made
+        return made
+
+    def list(self, *, name: str | None, limit: int, cursor: str | None) -> Page[Function]:
+        return _page([f for f in self.stored.values() if name in (None, f.name)], limit, cursor)
+
+    def get(self, ref: str) -> Function:
+        for found in self.stored.values():
+            if ref in (found.id, found.name):
+                return found
+        raise NotFound("There is no such function.")
+
+    def update(self, ref: str, changes: FunctionChanges) -> Function:
+        old = self.get(ref)
+        fields = dict(changes.fields)
+        if not fields:
+            return old
+        name, code = fields.pop("name", old.name), fields.pop("code", None)
+        if name != old.name:
+            self._check_name(name)
+        changed = replace(
+            old, name=name, spec=replace(old.spec, **fields), revision=old.revision + 1, updated_at=datetime.now(UTC)
+        )
+        if code is not None:
+            changed = replace(changed, code_digest=_digest(code), code_size=len(code))
+        self.stored[old.id] = changed
+        return changed
+
+    def delete(self, ref: str) -> None:
+        del self.stored[self.get(ref).id]
+
+    def _check_name(self, name: str) -> None:
+        if any(f.name == name for f in self.stored.values()):
+            raise Conflict("The name is taken.")
+
+
+class Invocations:
+    def __init__(self, functions: Functions) -> None:
+        self.functions = functions
+        self.stored: dict[str, Invocation] = {}
+        self.requests: list[NewInvocation] = []
+        self.keys: dict[str, tuple[bytes, str]] = {}
+        self.printed: dict[str, bytes] = {}
+        self.changed = threading.Condition()
+
+    def invoke(self, new: NewInvocation) -> Accepted:
+        function = self.functions.get(new.function)
+        with self.changed:
+            if new.idempotency_key in self.keys:
+                fingerprint, id_ = self.keys[new.idempotency_key]
+                if fingerprint != new.fingerprint:
+                    raise Invalid({"Idempotency-Key": ["Was used with another body."]})
+                return Accepted(self.stored[id_], True)
+            made = _queued(function, new)
+            self.requests.append(new)
+            self.stored[made.id] = made
+            if new.idempotency_key is not None:
+                self.keys[new.idempotency_key] = (new.fingerprint, made.id)
+        return Accepted(made if function.name.startswith("slow") else self.finish(made.id), False)
+
+    def finish(self, id_: str, status: Status = Status.SUCCEEDED) -> Invocation:
+        with self.changed:
+            now = datetime.now(UTC)
+            record = self.stored[id_]
+            done = replace(
+                record, status=status, finished_at=now, result=record.payload if status is Status.SUCCEEDED else None
+            )
+            self.stored[id_] = done
+            self.changed.notify_all()
+            return done
+
+    def get(self, id_: str) -> Invocation:
+        if id_ not in self.stored:
+            raise NotFound("There is no such invocation.")
+        return self.stored[id_]
+
+    def wait(self, id_: str, seconds: float) -> Invocation:
+        with self.changed:
+            self.changed.wait_for(lambda: self.get(id_).status.terminal, seconds)
+            return self.get(id_)
+
+    def list(self, *, function: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
+        found = [
+            r
+            for r in self.stored.values()
+            if function in (None, r.function_id, r.function_name) and status in (None, r.status)
+        ]
+        return _page([replace(r, payload=None, headers=None, result=None) for r in found], limit, cursor)
+
+    def cancel(self, id_: str) -> Invocation:
+        if self.get(id_).status.terminal:
+            raise Conflict("It has ended already.")
+        return self.finish(id_, Status.CANCELLED)
+
+    def logs(self, id_: str) -> bytes:
+        self.get(id_)
+        return self.printed.get(id_, b"")
+
+
+class Health:
+    def __init__(self) -> None:
+        self.checks = {"database": "ok", "broker": "ok", "storage": "ok", "workers": "ok"}
+
+    def check(self) -> HealthReport:
+        return HealthReport(all(word == "ok" for word in self.checks.values()), dict(self.checks))
+
+
+class Services:
+    def __init__(self) -> None:
+        self.functions = Functions()
+        self.invocations = Invocations(self.functions)
+        self.health = Health()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _digest(code: bytes) -> str:
+    return f"sha256:{hashlib.sha256(code).hexdigest()}"
+
+
+def _page(items, limit, cursor):
+    items = sorted((i for i in items if cursor is None or i.id < cursor), key=lambda i: i.id, reverse=True)
+    return Page(items[:limit], items[limit - 1].id if len(items) > limit else None)
+
+
+def _queued(function: Function, new: NewInvocation) -> Invocation:
+    return Invocation(
+        id=uuid7(), function_id=function.id, function_name=function.name, revision=function.revision, status=Status.QUEUED,
+        payload=json.loads(new.payload), headers=new.headers, result=None, error=None, attempts=0, max_attempts=function.spec.retry.max_attempts,
+        created_at=datetime.now(UTC), started_at=None, finished_at=None, queue_ms=None, init_ms=None, duration_ms=None, cold_start=None,
+        memory_peak_mb=None, worker_id=None,
+    )  # fmt: skip
