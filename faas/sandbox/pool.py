@@ -1,0 +1,304 @@
+"""The warm pool: idle sandboxes of revisions, and generic ones ("stem cells") that make a cold start short.
+
+Memory is a budget: the limits of all sandboxes that belong to a revision, busy or idle, together. Idle ones give way, least recently used
+first; a call that finds everything busy waits, first come, first served. Stem cells are small and don't count.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from faas.domain.function import Network, Revision, Runtime
+from faas.errors import SandboxError
+from faas.sandbox.engine import Engine, Sandbox
+from faas.sandbox.keep_alive import FixedKeepAlive
+from faas.sandbox.stems import Kind, Stems
+
+_log = logging.getLogger(__name__)
+
+# How late an idle sandbox may leave: the price for not waking a thread at every release.
+_TICK_S = 1.0
+_CLOSERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """What the pool holds: sandboxes by use, the memory that counts against the budget, calls that wait for memory."""
+
+    busy: int
+    idle: int
+    stem_cells: dict[Kind, int]
+    used_mb: int
+    budget_mb: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A sandbox that belongs to a revision. `leaves_at` (monotonic) counts while it is idle."""
+
+    sandbox: Sandbox
+    key: tuple[str, int]
+    memory_mb: int
+    leaves_at: float = 0.0
+
+
+class Pool:
+    """See the module. Every method may be called from any thread.
+
+    Args:
+        stem_cells: kept ready for each runtime and network in use; 0 for none.
+        keep_alive_s: how long an idle sandbox stays; 0 keeps none.
+        memory_mb: the budget. A function that is larger than all of it runs when nothing else does.
+        starts: sandboxes that are started at once, for calls and for stock together.
+        warm: runtimes whose stem cells are made before the first call of one.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        stem_cells: int,
+        keep_alive_s: float,
+        memory_mb: int,
+        starts: int = 2,
+        warm: tuple[Runtime, ...] = (),
+    ) -> None:
+        self._engine = engine
+        self._keep_alive = FixedKeepAlive(keep_alive_s)
+        self._budget_mb = memory_mb
+        self._free_starts = starts
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # callers of acquire wait here
+        self._work = threading.Condition(self._lock)  # the pool's own threads wait here
+        self._stems = Stems(stem_cells)
+        self._idle: dict[str, _Held] = {}  # by the sandbox's id; least recently used first
+        self._busy: dict[str, _Held] = {}
+        self._used_mb = 0
+        self._queue: deque[object] = deque()  # who waits for memory
+        self._wanting_start = 0
+        self._closed = False
+        self._closer = ThreadPoolExecutor(_CLOSERS, thread_name_prefix="pool-close")
+        for runtime in warm:
+            self._stems.use((runtime, Network.NONE))
+        self._threads = [
+            threading.Thread(target=self._tend, name=f"pool-{number}", daemon=True) for number in range(starts)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def acquire(self, revision: Revision, *, timeout_s: float) -> tuple[Sandbox, bool]:
+        """A sandbox for one call, which must come back by `release` or `discard`.
+
+        Args:
+            timeout_s: how long to wait for memory, and for the turn to start a sandbox.
+
+        Returns:
+            The sandbox, and whether the start is cold: then it is a generic one that the caller has to specialise. Else it is one of
+            exactly this revision, the most recently used.
+
+        Raises:
+            SandboxError: none could be had in time, or started; or the pool is closed.
+        """
+        kind = revision.spec.runtime, revision.spec.network
+        held = self._reserve(revision, kind, time.monotonic() + timeout_s)
+        if isinstance(held, _Held):
+            return held.sandbox, False
+        sandbox = held if held is not None else self._started(revision, kind)
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._busy[sandbox.id] = _Held(sandbox, revision.key, revision.spec.memory_mb)
+        if closed:
+            sandbox.close()
+            raise SandboxError("the pool of sandboxes is closed")
+        return sandbox, True
+
+    def release(self, sandbox: Sandbox) -> None:
+        """Give a sandbox back after its call: kept for the next one where it is usable, else destroyed (by another thread)."""
+        usable = sandbox.usable
+        with self._lock:
+            held = self._busy.pop(sandbox.id, None)
+            if held is None:
+                return
+            seconds = self._keep_alive.seconds_for(held.key)
+            if usable and seconds > 0 and not self._closed:
+                self._idle[sandbox.id] = _Held(sandbox, held.key, held.memory_mb, time.monotonic() + seconds)
+                self._changed.notify_all()
+            else:
+                self._drop(held)
+
+    def discard(self, sandbox: Sandbox) -> None:
+        """Destroy a sandbox (by another thread) in place of giving it back."""
+        with self._lock:
+            held = self._busy.pop(sandbox.id, None)
+            if held is not None:
+                self._drop(held)
+
+    def stats(self) -> PoolStats:
+        """What the pool holds now."""
+        with self._lock:
+            return PoolStats(
+                len(self._busy), len(self._idle), self._stems.counts(), self._used_mb, self._budget_mb, len(self._queue)
+            )
+
+    def close(self) -> None:
+        """Destroy all sandboxes, those in use too, and wait until they are gone. Idempotent; `acquire` raises from now on."""
+        with self._lock:
+            self._closed = True
+            for held in [*self._idle.values(), *self._busy.values()]:
+                self._drop(held)
+            self._idle.clear()
+            self._busy.clear()
+            self._close_later(self._stems.take_all())
+            self._work.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._closer.shutdown()
+
+    # -- calls
+
+    def _reserve(self, revision: Revision, kind: Kind, deadline: float) -> _Held | Sandbox | None:
+        """A warm sandbox (now busy), or memory and a stem cell, or memory and the turn to start one (None)."""
+        memory_mb, ticket, granted = revision.spec.memory_mb, object(), False
+        with self._lock:
+            self._queue.append(ticket)
+            self._wanting_start += 1
+            try:
+                while True:
+                    if self._closed:
+                        raise SandboxError("the pool of sandboxes is closed")
+                    held = self._take_warm(revision.key)
+                    if held is not None:
+                        return held
+                    if not granted and self._queue[0] is ticket and self._make_room(memory_mb):
+                        granted = True
+                        self._used_mb += memory_mb
+                        self._queue.popleft()
+                        self._changed.notify_all()
+                    if granted and (stem := self._take_stem(kind)) is not None:
+                        granted = False  # the memory is the sandbox's now
+                        return stem
+                    if granted and self._free_starts:
+                        granted = False
+                        self._free_starts -= 1
+                        return None
+                    if not self._changed.wait(deadline - time.monotonic()):
+                        raise SandboxError(
+                            "no sandbox was free in time" if granted else "no memory for a sandbox was free in time"
+                        )
+            finally:
+                self._wanting_start -= 1
+                if ticket in self._queue:
+                    self._queue.remove(ticket)
+                    self._changed.notify_all()
+                if granted:
+                    self._give_back(memory_mb)
+
+    def _started(self, revision: Revision, kind: Kind) -> Sandbox:
+        try:
+            sandbox = self._engine.start(*kind)
+        except BaseException:
+            with self._lock:
+                self._give_back(revision.spec.memory_mb)
+            raise
+        finally:
+            with self._lock:
+                self._free_starts += 1
+                self._changed.notify_all()
+                self._work.notify_all()
+        with self._lock:
+            self._stems.succeeded(kind)
+        return sandbox
+
+    def _take_warm(self, key: tuple[str, int]) -> _Held | None:
+        """The most recently used idle sandbox of a revision, now busy; dead ones are dropped on the way."""
+        for held in [held for held in reversed(self._idle.values()) if held.key == key]:
+            del self._idle[held.sandbox.id]
+            if held.sandbox.usable:
+                self._busy[held.sandbox.id] = held
+                return held
+            self._drop(held)
+        return None
+
+    def _take_stem(self, kind: Kind) -> Sandbox | None:
+        self._stems.use(kind)
+        sandbox, dead = self._stems.take(kind)
+        self._close_later(dead)
+        self._work.notify_all()
+        return sandbox
+
+    def _make_room(self, memory_mb: int) -> bool:
+        """Whether the budget has room now; idle sandboxes are evicted for it, but only where that is enough."""
+        idle_mb = sum(held.memory_mb for held in self._idle.values())
+        busy_mb = self._used_mb - idle_mb
+        if busy_mb and busy_mb + memory_mb > self._budget_mb:
+            return False
+        for held in list(self._idle.values()):
+            if self._used_mb + memory_mb <= self._budget_mb:
+                break
+            del self._idle[held.sandbox.id]
+            self._drop(held)
+        return True
+
+    def _drop(self, held: _Held) -> None:
+        self._close_later([held.sandbox])
+        self._give_back(held.memory_mb)
+
+    def _give_back(self, memory_mb: int) -> None:
+        self._used_mb -= memory_mb
+        self._changed.notify_all()
+
+    def _close_later(self, sandboxes: list[Sandbox]) -> None:
+        for sandbox in sandboxes:
+            self._closer.submit(sandbox.close)
+
+    # -- the pool's own threads
+
+    def _tend(self) -> None:
+        while (kind := self._next_start()) is not None:
+            self._restock(kind)
+
+    def _next_start(self) -> Kind | None:
+        """Wait for a stem cell to be wanted; None once the pool is closed. Idle sandboxes leave meanwhile."""
+        with self._lock:
+            while not self._closed:
+                self._evict_expired()
+                # Calls that wait for their turn go first.
+                if self._free_starts and not self._wanting_start:
+                    kind = self._stems.next_wanted(time.monotonic())
+                    if kind is not None:
+                        self._free_starts -= 1
+                        return kind
+                self._work.wait(_TICK_S)
+        return None
+
+    def _evict_expired(self) -> None:
+        now = time.monotonic()
+        for held in [held for held in self._idle.values() if held.leaves_at <= now]:
+            del self._idle[held.sandbox.id]
+            self._drop(held)
+
+    def _restock(self, kind: Kind) -> None:
+        sandbox, failure = None, None
+        try:
+            sandbox = self._engine.start(*kind)
+        except Exception as error:  # a fault of the engine must not end the thread
+            failure = error
+        with self._lock:
+            self._free_starts += 1
+            if sandbox is None:
+                first = self._stems.failed(kind, time.monotonic())
+            elif self._closed:
+                self._close_later([sandbox])
+            else:
+                self._stems.add(kind, sandbox)
+            self._changed.notify_all()
+        if failure is not None and first:
+            _log.warning("no %s sandbox can be started, trying on: %s", kind[0], failure)
