@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Iterator
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -49,6 +48,18 @@ class _Held:
     leaves_at: float = 0.0
 
 
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """A call that waits. `granted`: it has its memory; `cold`: it was served, by a generic sandbox or (None) by the turn to start one."""
+
+    key: tuple[str, int]
+    kind: Kind
+    memory_mb: int
+    granted: bool = False
+    cold: bool = False
+    sandbox: Sandbox | None = None
+
+
 class Pool:
     """See the module. Every method may be called from any thread.
 
@@ -81,8 +92,8 @@ class Pool:
         self._idle: dict[str, _Held] = {}  # by the sandbox's id; least recently used first
         self._busy: dict[str, _Held] = {}
         self._used_mb = 0
-        self._queue: deque[object] = deque()  # who waits for memory
-        self._wanting_start = 0
+        self._queue: deque[_Wait] = deque()  # calls that wait for memory
+        self._wanting_start = 0  # calls that have memory, and wait for the turn to start a sandbox
         self._closed = False
         self._closer = ThreadPoolExecutor(_CLOSERS, thread_name_prefix="pool-close")
         for runtime in warm:
@@ -106,19 +117,16 @@ class Pool:
         Raises:
             SandboxError: none could be had in time, or started; or the pool is closed.
         """
-        kind = revision.spec.runtime, revision.spec.network
-        held = self._reserve(revision, kind, time.monotonic() + timeout_s)
-        if isinstance(held, _Held):
-            return held.sandbox, False
-        sandbox = held if held is not None else self._started(revision, kind)
         with self._lock:
-            closed = self._closed
-            if not closed:
-                self._busy[sandbox.id] = _Held(sandbox, revision.key, revision.spec.memory_mb)
-        if closed:
-            sandbox.close()
-            raise SandboxError("the pool of sandboxes is closed")
-        return sandbox, True
+            warm = None if self._closed else self._take_warm(revision.key)
+        if warm is not None:
+            return warm, False
+        wait = _Wait(revision.key, (revision.spec.runtime, revision.spec.network), revision.spec.memory_mb)
+        self._reserve(wait, timeout_s)
+        sandbox = self._started(wait) if wait.sandbox is None else wait.sandbox
+        if wait.cold:
+            self._take_over(sandbox, wait)
+        return sandbox, wait.cold
 
     def release(self, sandbox: Sandbox) -> None:
         """Give a sandbox back after its call: kept for the next one where it is usable, else destroyed (by another thread)."""
@@ -152,11 +160,14 @@ class Pool:
         """Destroy all sandboxes, those in use too, and wait until they are gone. Idempotent; `acquire` raises from now on."""
         with self._lock:
             self._closed = True
+            for held in self._busy.values():
+                held.sandbox.kill()  # ends the call that uses it
             for held in [*self._idle.values(), *self._busy.values()]:
                 self._drop(held)
             self._idle.clear()
             self._busy.clear()
             self._close_later(self._stems.take_all())
+            self._changed.notify_all()
             self._work.notify_all()
         for thread in self._threads:
             thread.join()
@@ -164,66 +175,79 @@ class Pool:
 
     # -- calls
 
-    def _reserve(self, revision: Revision, kind: Kind, deadline: float) -> _Held | Sandbox | None:
-        """A warm sandbox (now busy), or memory and a stem cell, or memory and the turn to start one (None)."""
-        memory_mb, ticket, granted = revision.spec.memory_mb, object(), False
+    def _reserve(self, wait: _Wait, timeout_s: float) -> None:
+        """Wait until the call has a sandbox, or memory and the turn to start one."""
+        deadline = time.monotonic() + timeout_s
         with self._lock:
-            self._queue.append(ticket)
-            self._wanting_start += 1
+            self._queue.append(wait)
             try:
-                while True:
-                    if self._closed:
-                        raise SandboxError("the pool of sandboxes is closed")
-                    held = self._take_warm(revision.key)
-                    if held is not None:
-                        return held
-                    if not granted and self._queue[0] is ticket and self._make_room(memory_mb):
-                        granted = True
-                        self._used_mb += memory_mb
-                        self._queue.popleft()
-                        self._changed.notify_all()
-                    if granted and (stem := self._take_stem(kind)) is not None:
-                        granted = False  # the memory is the sandbox's now
-                        return stem
-                    if granted and self._free_starts:
-                        granted = False
-                        self._free_starts -= 1
-                        return None
+                while not self._serve(wait):
                     if not self._changed.wait(deadline - time.monotonic()):
                         raise SandboxError(
-                            "no sandbox was free in time" if granted else "no memory for a sandbox was free in time"
+                            f"no {'sandbox' if wait.granted else 'memory for a sandbox'} was free in time"
                         )
             finally:
-                self._wanting_start -= 1
-                if ticket in self._queue:
-                    self._queue.remove(ticket)
-                    self._changed.notify_all()
-                if granted:
-                    self._give_back(memory_mb)
+                if wait.granted:
+                    self._wanting_start -= 1
+                else:
+                    self._queue.remove(wait)
+                if wait.granted and not wait.cold:
+                    self._used_mb -= wait.memory_mb
+                self._changed.notify_all()
 
-    def _started(self, revision: Revision, kind: Kind) -> Sandbox:
+    def _serve(self, wait: _Wait) -> bool:
+        """Give a waiting call what there is; whether that is enough."""
+        if self._closed:
+            raise SandboxError("the pool of sandboxes is closed")
+        wait.sandbox = self._take_warm(wait.key)
+        if wait.sandbox is not None:
+            return True
+        if not wait.granted and self._queue[0] is wait and self._make_room(wait.memory_mb):
+            wait.granted = True
+            self._used_mb += wait.memory_mb
+            self._wanting_start += 1
+            self._queue.popleft()
+            self._changed.notify_all()
+        if not wait.granted:
+            return False
+        wait.sandbox = self._take_stem(wait.kind)
+        if wait.sandbox is None and not self._free_starts:
+            return False
+        self._free_starts -= wait.sandbox is None
+        wait.cold = True
+        return True
+
+    def _started(self, wait: _Wait) -> Sandbox:
+        sandbox = None
         try:
-            sandbox = self._engine.start(*kind)
-        except BaseException:
-            with self._lock:
-                self._give_back(revision.spec.memory_mb)
-            raise
+            sandbox = self._engine.start(*wait.kind)
         finally:
             with self._lock:
                 self._free_starts += 1
+                if sandbox is None:
+                    self._used_mb -= wait.memory_mb
+                else:
+                    self._stems.succeeded(wait.kind)
                 self._changed.notify_all()
                 self._work.notify_all()
-        with self._lock:
-            self._stems.succeeded(kind)
         return sandbox
 
-    def _take_warm(self, key: tuple[str, int]) -> _Held | None:
+    def _take_over(self, sandbox: Sandbox, wait: _Wait) -> None:
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._busy[sandbox.id] = _Held(sandbox, wait.key, wait.memory_mb)
+        if closed:
+            sandbox.close()
+            raise SandboxError("the pool of sandboxes is closed")
+
+    def _take_warm(self, key: tuple[str, int]) -> Sandbox | None:
         """The most recently used idle sandbox of a revision, now busy; dead ones are dropped on the way."""
-        for held in [held for held in reversed(self._idle.values()) if held.key == key]:
+        while (held := next((held for held in reversed(self._idle.values()) if held.key == key), None)) is not None:
             del self._idle[held.sandbox.id]
             if held.sandbox.usable:
                 self._busy[held.sandbox.id] = held
-                return held
+                return held.sandbox
             self._drop(held)
         return None
 
