@@ -37,10 +37,18 @@ class Client:
         Returns:
             The record; it may not be terminal when the time is over.
         """
-        return self._call("POST", "/invoke", {"function_id": ref, "payload": payload}, headers={"Prefer": f"wait={wait}"})
+        return self._call(
+            "POST", "/invoke", {"function_id": ref, "payload": payload}, headers={"Prefer": f"wait={wait}"}
+        )
 
     def _call(
-        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, allowed: tuple[int, ...] = ()
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        allowed: tuple[int, ...] = (),
     ) -> dict[str, Any]:
         """The answer's JSON. Raises PlatformError for an answer that is none, or an error that is not `allowed`."""
         request = urllib.request.Request(  # noqa: S310 - always our own http://
@@ -58,5 +66,5 @@ class Client:
             if error.code in allowed:
                 return {}
             raise PlatformError(f"{method} {path} was answered with {error.code}: {detail}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise PlatformError(f"{method} {path} failed: {error}") from None

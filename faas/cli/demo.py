@@ -30,7 +30,11 @@ _WIDTH = 130
     help="Kept, so that the next time is quicker.",
 )
 @click.option(
-    "--engine", type=click.Choice(["auto", "container", "simple"]), default="auto", show_default=True, help="What functions run in."
+    "--engine",
+    type=click.Choice(["auto", "container", "simple"]),
+    default="auto",
+    show_default=True,
+    help="What functions run in.",
 )
 def demo(data_dir: Path, engine: str) -> None:
     """Deploy and invoke a Python, a Node.js and a Go function on a stack of its own, and show the records."""

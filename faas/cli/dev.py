@@ -12,13 +12,25 @@ from faas.cli.console import choose_engine, say, show_warnings
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port of the loopback address to serve on."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="The port of the loopback address to serve on.",
 )
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=".faas", show_default=True, help="What is kept between runs."
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".faas",
+    show_default=True,
+    help="What is kept between runs.",
 )
 @click.option(
-    "--engine", type=click.Choice(["auto", "container", "simple"]), default="auto", show_default=True, help="What functions run in."
+    "--engine",
+    type=click.Choice(["auto", "container", "simple"]),
+    default="auto",
+    show_default=True,
+    help="What functions run in.",
 )
 def dev(port: int, data_dir: Path, engine: str) -> None:
     """Run the whole platform in the foreground until Ctrl-C, with PostgreSQL and Redis of its own."""

@@ -1,0 +1,206 @@
+"""`faas dev` and `faas demo`, from outside, as a user meets them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from faas.cli.client import Client
+from faas.cli.examples import EXAMPLES
+from faas.embedded.ports import free_port
+
+# A start from nothing on a slow machine; the usual is a few seconds.
+START_SECONDS, STOP_SECONDS = 150, 60
+FAAS = (sys.executable, "-m", "faas.cli")
+HELLO = {
+    "name": "kept",
+    "runtime": "python",
+    "handler": "main.handler",
+    "code": "ZGVmIGhhbmRsZXIoZXZlbnQsIGNvbnRleHQpOgogICAgcmV0dXJuIGV2ZW50Cg==",
+}
+
+
+class Dev:
+    """A running `faas dev`."""
+
+    def __init__(self, folder: Path, engine: str = "simple") -> None:
+        self.port = free_port()
+        self.folder = folder
+        argv = (*FAAS, "dev", "--port", f"{self.port}", "--data-dir", f"{folder}", "--engine", engine)
+        # In a session of its own, and in another folder than the project's.
+        self._errors = (folder.parent / f"{folder.name}.err").open("w")
+        self._process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=folder.parent, start_new_session=True
+        )
+        self.pid = self._process.pid
+
+    def await_ready(self) -> str:
+        os.set_blocking(self._process.stdout.fileno(), False)
+        deadline = time.monotonic() + START_SECONDS
+        line = ""
+        while not line.endswith("\n"):
+            assert self._process.poll() is None, self.errors()
+            assert time.monotonic() < deadline, self.errors()
+            line += self._process.stdout.read() or ""
+            time.sleep(0.05)
+        return line
+
+    def errors(self) -> str:
+        return Path(self._errors.name).read_text()
+
+    def children(self) -> dict[str, int]:
+        """Pids of its direct children by a word of their command line."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+            except (OSError, IndexError):
+                continue
+            if parent == self.pid:
+                found[
+                    next(
+                        (word for word in ("gunicorn", "celery", "clock", "redis-server", "postgres") if word in words),
+                        words,
+                    )
+                ] = int(entry.name)
+        return found
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self._process.poll() is None:
+            os.kill(self.pid, number)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+            self._errors.close()
+
+
+@pytest.fixture
+def devs():
+    running: list[Dev] = []
+    yield running
+    for dev in running:
+        dev.stop()
+
+
+def start(devs, folder: Path, engine: str = "simple") -> Dev:
+    dev = Dev(folder, engine)
+    devs.append(dev)
+    assert dev.await_ready() == f"ready http://127.0.0.1:{dev.port}\n"
+    return dev
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def test_data_are_kept_between_runs_and_nothing_is_left_running(devs, tmp_path):
+    dev = start(devs, tmp_path / "state")
+    client = Client(f"http://127.0.0.1:{dev.port}")
+    client.deploy(HELLO)
+    record = client.invoke("kept", {"n": 1})
+    assert (record["status"], record["result"]) == ("succeeded", {"n": 1})
+    children = dev.children()
+    assert set(children) == {"gunicorn", "celery", "clock", "redis-server", "postgres"}
+    assert dev.stop(signal.SIGINT) == 0
+    assert all(is_gone(pid) for pid in children.values())
+
+    again = start(devs, tmp_path / "state")
+    status, body = get(again.port, f"/invocations/{record['id']}")
+    assert (status, json.loads(body)["result"]) == (200, {"n": 1})
+    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 2)["result"] == 2
+
+
+def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):
+    one, other = start(devs, tmp_path / "one"), start(devs, tmp_path / "other")
+    Client(f"http://127.0.0.1:{one.port}").deploy(HELLO)
+    assert get(one.port, "/functions/kept")[0] == 200
+    assert get(other.port, "/functions/kept")[0] == 404
+    argv = (*FAAS, "dev", "--port", f"{free_port()}", "--data-dir", f"{tmp_path / 'one'}", "--engine", "simple")
+    refused = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+    assert "in use by another process" in refused.stderr
+
+
+def test_whatever_dies_comes_back(devs, tmp_path):
+    dev = start(devs, tmp_path / "state")
+    client = Client(f"http://127.0.0.1:{dev.port}")
+    client.deploy(HELLO)
+    before = dev.children()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(
+        lambda: dev.children().keys() == before.keys() and not set(before.values()) & set(dev.children().values()),
+        "all are back",
+    )
+
+    def works() -> bool:
+        try:
+            return get(dev.port, "/health")[0] == 200
+        except OSError:
+            return False
+
+    wait_until(works, "it is healthy again")
+    assert client.invoke("kept", 3)["result"] == 3
+    assert re.search(r"^faas: worker ended with status -9; it starts again in 0\.5 s", dev.errors(), re.MULTILINE)
+
+
+def test_killed_by_sigkill_it_takes_all_with_it_and_starts_again(devs, tmp_path):
+    dev = start(devs, tmp_path / "state")
+    Client(f"http://127.0.0.1:{dev.port}").deploy(HELLO)
+    children = dev.children()
+    assert dev.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: all(is_gone(pid) for pid in children.values()), "the children are gone", 30)
+    again = start(devs, tmp_path / "state")
+    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 4)["result"] == 4
+
+
+@pytest.mark.container
+def test_functions_run_in_containers(devs, tmp_path):
+    dev = start(devs, tmp_path / "state", "container")
+    client = Client(f"http://127.0.0.1:{dev.port}")
+    client.deploy(HELLO)
+    assert client.invoke("kept", 5)["result"] == 5
+
+
+def test_the_demo_shows_a_record_of_each_runtime(tmp_path):
+    argv = (*FAAS, "demo", "--data-dir", f"{tmp_path / 'demo'}", "--engine", "simple")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=170, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for example in EXAMPLES:
+        row = next(line for line in done.stdout.splitlines() if example.name in line and "cold" in line)
+        assert "succeeded" in row
+        assert json.dumps(example.expected) in row
