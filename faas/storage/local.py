@@ -29,7 +29,7 @@ class LocalStorage:
         self._folder = folder
         self._incoming = folder / "incoming"
         with _translated("the storage folder can't be made"):
-            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(self._incoming)
             self._sweep()
 
     def put(self, data: bytes) -> str:
@@ -91,8 +91,8 @@ class LocalStorage:
             # A damaged file is replaced: a new upload of the same bytes heals it.
             if target.exists() and digest_of_file(target) == digest:
                 return
-            for folder in (self._incoming, target.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(self._incoming)
+            self._make(target.parent)
             descriptor, name = tempfile.mkstemp(dir=self._incoming)  # made 0600
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -105,6 +105,11 @@ class LocalStorage:
                 raise
             _sync_folder(target.parent)
             _sync_folder(self._folder)
+
+    def _make(self, child: Path) -> None:
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self._folder, child):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def _sweep(self) -> None:
         oldest = time.time() - _STALE_S
