@@ -16,6 +16,8 @@ from faas.errors import SandboxError
 from faas.sandbox.engine import Call
 
 FRAME_BYTES = 16 * 1024 * 1024
+# The type given to a frame that is nested deeper than can be read: a result can make it so.
+TOO_DEEP = "too_deep"
 _LENGTH = struct.Struct(">I")
 
 
@@ -92,7 +94,9 @@ class Decoder:
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         message = json.loads(body)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return {"type": TOO_DEEP}
+    except ValueError:
         raise SandboxError("a frame that is not JSON") from None
     if not isinstance(message, dict):
         raise SandboxError("a frame that is not an object")

@@ -114,7 +114,7 @@ class Session:
         return replace(outcome, logs=self._log(log), duration_ms=duration_ms, memory_peak_mb=peak)
 
     def _judge(self, answer: dict[str, Any] | Silence | SandboxError, call: Call, kills: int) -> Outcome:
-        outcome = verdict.of_answer(answer) if isinstance(answer, dict) and answer.get("id") == call.invocation_id else None
+        outcome = verdict.of_answer(answer, call.invocation_id) if isinstance(answer, dict) else None
         if outcome is not None and isinstance(answer, dict):
             starved = self._body.oom_kills() > kills
             if starved or self._outlived():

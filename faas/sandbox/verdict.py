@@ -19,16 +19,22 @@ from faas.domain.outcome import (
     failed,
 )
 from faas.sandbox.body import Death
+from faas.sandbox.protocol import TOO_DEEP
 
 NESTING = 200
 _MESSAGE_CHARACTERS = 16 * 1024
 _TRACE_LINES = 200
 _LINE_CHARACTERS = 1000
+_TOO_DEEP = f"The result is nested over {NESTING} deep."
 _TOO_LARGE = f"The result is over {RESULT_BYTES // (1024 * 1024)} MiB as JSON."
 
 
-def of_answer(answer: dict[str, Any]) -> Outcome | None:
-    """The outcome that a `result` or `error` frame means; None where the frame is neither."""
+def of_answer(answer: dict[str, Any], invocation_id: str) -> Outcome | None:
+    """The outcome that a `result` or `error` frame means; None where the frame is neither, or is another call's."""
+    if answer.get("type") == TOO_DEEP:
+        return failed(INVALID_RESULT, _TOO_DEEP)
+    if answer.get("id") != invocation_id:
+        return None
     if answer.get("type") == "result":
         return _of_output(answer["output"]) if "output" in answer else _of_result(answer.get("result"))
     if answer.get("type") == "error":
@@ -71,7 +77,7 @@ def _of_output(output: Any) -> Outcome:
     except ValueError:
         value = output.removesuffix("\n")
     except RecursionError:
-        return failed(INVALID_RESULT, f"The result is nested over {NESTING} deep.")
+        return failed(INVALID_RESULT, _TOO_DEEP)
     return _of_result(value)
 
 
@@ -81,7 +87,7 @@ def _refuse(name: str) -> None:
 
 def _of_result(value: Any) -> Outcome:
     if _too_deep(value):
-        return failed(INVALID_RESULT, f"The result is nested over {NESTING} deep.")
+        return failed(INVALID_RESULT, _TOO_DEEP)
     try:
         text = json.dumps(value, allow_nan=False)
     except ValueError:
