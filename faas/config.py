@@ -30,13 +30,13 @@ class Settings:
         storage_type: `local` or `s3`.
         worker_id: the name a worker goes by; each start adds an incarnation of its own to it.
         worker_engine: `container` or `simple`.
+        worker_concurrency: invocations that one worker runs at once.
         worker_lease: a worker that has not beaten for this long is lost.
         worker_grace: how long running invocations may finish after SIGTERM.
         worker_stem_cells: generic sandboxes kept ready for each runtime.
         worker_keep_alive: an idle sandbox leaves after this long.
         worker_memory_mb: the memory of all sandboxes of a worker together.
         platform_retries: how often a `Platform.*` failure is tried again.
-        queue_cap: invocations that may wait in the whole platform; over it, 503.
     """
 
     database_url: str
@@ -51,13 +51,13 @@ class Settings:
     worker_id: str
     worker_work_dir: Path
     worker_engine: str
+    worker_concurrency: int
     worker_lease: float
     worker_grace: float
     worker_stem_cells: int
     worker_keep_alive: float
     worker_memory_mb: int
     platform_retries: int
-    queue_cap: int
     log_level: str
 
 
@@ -89,13 +89,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_id=env.worker_id(),
         worker_work_dir=env.path("WORKER_WORK_DIR", "./storage/work"),
         worker_engine=_engine(env),
+        worker_concurrency=env.integer("WORKER_CONCURRENCY", 32, 1, 1024),
         worker_lease=env.number("WORKER_LEASE", 10.0, 1.0, 3600.0),
         worker_grace=env.number("WORKER_GRACE", 20.0, 0.0, 900.0),
         worker_stem_cells=env.integer("WORKER_STEM_CELLS", 1, 0, 64),
         worker_keep_alive=env.number("WORKER_KEEP_ALIVE", 300.0, 0.0, 86400.0),
         worker_memory_mb=env.integer("WORKER_MEMORY_MB", _default_memory_mb(), 64, 1 << 24),
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),
-        queue_cap=env.integer("QUEUE_CAP", 1_000_000, 1, 1 << 31),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
 

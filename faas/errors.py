@@ -10,7 +10,9 @@
     │   ├── TooLarge           413
     │   ├── UnsupportedMedia   415
     │   └── Invalid            422  names the fields that are wrong
-    ├── FunctionError          the user's code can't be used as it is (it does not compile, it does not load)
+    ├── FunctionError          the user's code is at fault
+    │   ├── InvocationFailed   an invocation ended failed or timed out (what `AsyncResult.get` raises)
+    │   └── InvocationCancelled    it was cancelled
     └── PlatformError          the platform itself failed; what it was doing may be tried again
         ├── ConfigError        a variable of the environment can't be right
         ├── DatabaseDown       PostgreSQL does not answer
@@ -97,11 +99,34 @@ class Invalid(ClientError):
 
     def __init__(self, errors: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
         self.errors = {field: list(messages) for field, messages in errors.items()}
-        super().__init__(detail or "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items()))
+        super().__init__(
+            detail or "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items())
+        )
 
 
 class FunctionError(FaasError):
-    """The user's code can't be used as it is."""
+    """The user's code is at fault."""
+
+
+class InvocationFailed(FunctionError):
+    """An invocation ended `failed` or `timed_out`.
+
+    Args:
+        type_: the record's `error.type`.
+        message: its `error.message`.
+        stack_trace: its `error.stack_trace`.
+    """
+
+    def __init__(self, type_: str, message: str, stack_trace: Sequence[str] = ()) -> None:
+        self.type, self.message, self.stack_trace = type_, message, list(stack_trace)
+        super().__init__(type_, message, self.stack_trace)
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
+
+
+class InvocationCancelled(FunctionError):
+    """An invocation was cancelled before it ended by itself."""
 
 
 class PlatformError(FaasError):

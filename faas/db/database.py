@@ -15,7 +15,9 @@ from faas.errors import DatabaseDown
 _CONNECT_SECONDS = 5
 _POOL_SECONDS = 10
 # The server ends what a client forgot: a statement, a wait for a lock, an open transaction (milliseconds).
-_SERVER_LIMITS = "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
+_SERVER_LIMITS = (
+    "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
+)
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -39,7 +41,9 @@ class Transaction:
         return self._execute(sql, parameters).first()
 
     def _execute(self, sql: str, parameters: Parameters | None) -> CursorResult[Any]:
-        return self._connection.exec_driver_sql(sql, dict(parameters) if isinstance(parameters, Mapping) else parameters)  # type: ignore[arg-type]
+        return self._connection.exec_driver_sql(
+            sql, dict(parameters) if isinstance(parameters, Mapping) else parameters
+        )
 
 
 class Database:
@@ -83,6 +87,11 @@ class Database:
         """Single statements, each committed by itself: a round trip instead of three."""
         with _translated(), self._autocommit.connect() as connection:
             yield Transaction(connection)
+
+    def ping(self) -> None:
+        """Raises DatabaseDown where PostgreSQL does not answer."""
+        with self.autocommit() as tx:
+            tx.one("SELECT 1")
 
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""

@@ -37,7 +37,8 @@ def create(database: Database, function_id: str, name: str, spec: Spec, code: Co
     try:
         with database.begin() as tx:
             tx.run(
-                "INSERT INTO functions (id, name, revision, created_at, updated_at) VALUES (%s, %s, 1, now(), now())", (function_id, name)
+                "INSERT INTO functions (id, name, revision, created_at, updated_at) VALUES (%s, %s, 1, now(), now())",
+                (function_id, name),
             )
             _insert_revision(tx, function_id, 1, spec, code)
             tx.run("INSERT INTO slots (function_id, capacity) VALUES (%s, %s)", (function_id, spec.max_concurrency))
@@ -81,13 +82,26 @@ def lock(tx: Transaction, ref: str) -> Function:
 def add_revision(tx: Transaction, function: Function, name: str, spec: Spec, code: Code) -> Function:
     """Add a revision to a locked function. Raises Conflict where the new name is taken."""
     try:
-        tx.run("UPDATE functions SET name = %s, revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s", (name, function.id))
+        tx.run(
+            "UPDATE functions SET name = %s, revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
+            (name, function.id),
+        )
     except IntegrityError as error:
         raise _taken(name) from error
     # The lock on the slots comes before the new revision is there, as faas_accept has it.
     tx.run("UPDATE slots SET capacity = %s WHERE function_id = %s", (spec.max_concurrency, function.id))
     _insert_revision(tx, function.id, function.revision + 1, spec, code)
     return _get(tx, function.id)
+
+
+def artifact(database: Database, function_id: str, number: int) -> str | None:
+    """Digest of what a revision runs; None where it is not built."""
+    with database.autocommit() as tx:
+        row = tx.one(
+            "SELECT artifact_digest FROM function_revisions WHERE function_id = %s AND number = %s",
+            (function_id, number),
+        )
+    return row.artifact_digest if row else None
 
 
 def admit(tx: Transaction, function_id: str) -> list[str]:

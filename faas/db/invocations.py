@@ -14,17 +14,18 @@ from faas.errors import NotFound
 
 _NARROW = """id, function_id, function_name, revision, status, error, attempts, max_attempts, created_at, started_at, finished_at,
     queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id"""
-_ACCEPT = """SELECT verdict, invocation_id, admitted FROM faas_accept(
+_ACCEPT = """SELECT verdict, invocation_id, admitted, o_function_id, o_function_name, o_revision, o_max_attempts, o_created_at FROM faas_accept(
     %(id)s, %(function_id)s, %(name)s, %(payload)s, %(headers)s, %(timeout_ms)s, %(key)s, %(fingerprint)s)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What `faas_accept` said: its verdict, the invocation's id where there is one, and whether it is to be published now."""
+    """What `faas_accept` said: its verdict, the invocation's id where there is one, whether it is to be published now, and the new record."""
 
     verdict: str
     invocation_id: str | None
     admitted: bool
+    invocation: Invocation | None
 
 
 def accept(
@@ -39,21 +40,20 @@ def accept(
     fingerprint: bytes,
 ) -> Acceptance:
     """Accept an invocation in one round trip; committed when this returns (migrations/sql/0002_functions.sql tells the verdicts)."""
+    parameters = {
+        "id": invocation_id,
+        "function_id": function if is_id(function) else None,
+        "name": function,
+        "payload": payload,
+        "headers": json.dumps(headers),
+        "timeout_ms": timeout_ms,
+        "key": key,
+        "fingerprint": fingerprint,
+    }
     with database.autocommit() as tx:
-        row: Any = tx.one(
-            _ACCEPT,
-            {
-                "id": invocation_id,
-                "function_id": function if is_id(function) else None,
-                "name": function,
-                "payload": payload,
-                "headers": json.dumps(headers),
-                "timeout_ms": timeout_ms,
-                "key": key,
-                "fingerprint": fingerprint,
-            },
-        )
-    return Acceptance(row.verdict, str(row.invocation_id) if row.invocation_id else None, row.admitted)
+        row: Any = tx.one(_ACCEPT, parameters)
+    made = _accepted(row, payload, headers) if row.verdict == "accepted" else None
+    return Acceptance(row.verdict, str(row.invocation_id) if row.invocation_id else None, row.admitted, made)
 
 
 def get(database: Database, invocation_id: str) -> Invocation:
@@ -78,7 +78,9 @@ def status(database: Database, invocation_id: str) -> Status:
     return Status(row.status)
 
 
-def find(database: Database, *, function_id: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
+def find(
+    database: Database, *, function_id: str | None, status: Status | None, limit: int, cursor: str | None
+) -> Page[Invocation]:
     """A page of invocations, newest first, without payloads and results."""
     after = cursors.decode(cursor)
     conditions = [
@@ -128,6 +130,31 @@ def cancel_queued_of(database: Database, function_id: str, limit: int) -> list[s
         RETURNING id"""
     with database.autocommit() as tx:
         return [str(row.id) for row in tx.rows(sql, (function_id, limit))]
+
+
+def _accepted(row: Any, payload: str, headers: dict[str, str]) -> Invocation:
+    return Invocation(
+        id=str(row.invocation_id),
+        function_id=str(row.o_function_id),
+        function_name=row.o_function_name,
+        revision=row.o_revision,
+        status=Status.QUEUED,
+        payload=json.loads(payload),
+        headers=headers,
+        result=None,
+        error=None,
+        attempts=0,
+        max_attempts=row.o_max_attempts,
+        created_at=row.o_created_at,
+        started_at=None,
+        finished_at=None,
+        queue_ms=None,
+        init_ms=None,
+        duration_ms=None,
+        cold_start=None,
+        memory_peak_mb=None,
+        worker_id=None,
+    )
 
 
 def _missing(invocation_id: str) -> NotFound:

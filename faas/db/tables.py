@@ -35,6 +35,8 @@ def _time(name: str, *, nullable: bool = True) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
+platform = Table("platform", metadata, _id("id", primary_key=True), comment="one row: the id of this platform")
+
 functions = Table(
     "functions",
     metadata,
@@ -71,7 +73,13 @@ function_revisions = Table(
     Column("state", Text, nullable=False),
     Column("state_reason", Text),
     Column("build_worker", Text, comment="the worker incarnation that compiles it now"),
-    Column("build_failures", Integer, nullable=False, server_default=text("0"), comment="failures of the platform, not of the code"),
+    Column(
+        "build_failures",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="failures of the platform, not of the code",
+    ),
     _time("build_published_at"),
     _time("created_at", nullable=False),
     ForeignKeyConstraint(["function_id"], ["functions.id"], name="function_revisions_function"),
@@ -103,7 +111,12 @@ invocations = Table(
     Column("platform_failures", Integer, nullable=False, server_default=text("0")),
     Column("timeout_ms", Integer, nullable=False),
     _time("created_at", nullable=False),
-    Column("due_at", DateTime(timezone=True), nullable=False, comment="when it may start; infinity while its revision is built"),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="when it may start; infinity while its revision is built",
+    ),
     _time("admitted_at"),
     _time("published_at"),
     _time("cancel_requested_at"),
@@ -120,13 +133,23 @@ invocations = Table(
     Column("headers", Text, nullable=False, comment="JSON text"),
     Column("result", Text, comment="JSON text"),
     Column("logs", LargeBinary),
-    CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled')", name="invocations_status"),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled')", name="invocations_status"
+    ),
     # The three hot queries: a page by function, a page by status, and who waits for a slot. The others are partial, over living rows alone.
     Index("invocations_by_function", "function_id", text("id DESC")),
     Index("invocations_by_status", "status", text("id DESC")),
-    Index("invocations_waiting", "function_id", "due_at", "id", postgresql_where=text("status = 'queued' AND admitted_at IS NULL")),
+    Index(
+        "invocations_waiting",
+        "function_id",
+        "due_at",
+        "id",
+        postgresql_where=text("status = 'queued' AND admitted_at IS NULL"),
+    ),
     Index("invocations_due", "due_at", postgresql_where=text("status = 'queued' AND admitted_at IS NULL")),
-    Index("invocations_admitted", "published_at", postgresql_where=text("status = 'queued' AND admitted_at IS NOT NULL")),
+    Index(
+        "invocations_admitted", "published_at", postgresql_where=text("status = 'queued' AND admitted_at IS NOT NULL")
+    ),
     Index("invocations_running", "worker_id", postgresql_where=text("status = 'running'")),
     postgresql_partition_by="RANGE (id)",
 )

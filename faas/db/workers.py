@@ -30,7 +30,9 @@ def leave(database: Database, worker: str) -> None:
 def cancel_requests(database: Database, worker: str) -> list[str]:
     """The running invocations of a worker that somebody wants cancelled."""
     with database.autocommit() as tx:
-        sql = "SELECT id FROM invocations WHERE worker_id = %s AND status = 'running' AND cancel_requested_at IS NOT NULL"
+        sql = (
+            "SELECT id FROM invocations WHERE worker_id = %s AND status = 'running' AND cancel_requested_at IS NOT NULL"
+        )
         return [str(row.id) for row in tx.rows(sql, (worker,))]
 
 
@@ -55,12 +57,17 @@ def forget_if_lost(database: Database, worker: str, lease_s: float) -> bool:
         return tx.run(sql, (worker, lease_s)) == 1
 
 
-def orphans(database: Database, limit: int) -> Sequence[tuple[str, str, int, int, int]]:
-    """Running invocations whose worker is not known: (function id, id, attempt, platform failures, ms since the start)."""
+def known(database: Database) -> set[str]:
+    """Every incarnation that was not yet taken as lost."""
+    with database.autocommit() as tx:
+        return {row.id for row in tx.rows("SELECT id FROM workers")}
+
+
+def orphans(database: Database, limit: int) -> Sequence[tuple[str, str, int, int]]:
+    """Running invocations whose worker is not known: (function id, id, attempt, failures of the platform)."""
     sql = """
-        SELECT i.function_id, i.id, i.attempts, i.platform_failures,
-            (extract(epoch FROM clock_timestamp() - i.started_at) * 1000)::bigint AS ms
+        SELECT i.function_id, i.id, i.attempts, i.platform_failures
         FROM invocations i WHERE i.status = 'running' AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = i.worker_id)
         ORDER BY i.id LIMIT %s"""
     with database.autocommit() as tx:
-        return [(str(r.function_id), str(r.id), r.attempts, r.platform_failures, r.ms) for r in tx.rows(sql, (limit,))]
+        return [(str(r.function_id), str(r.id), r.attempts, r.platform_failures) for r in tx.rows(sql, (limit,))]

@@ -23,7 +23,9 @@ def uuid7() -> str:
     ticks = (ns // 1_000_000) << 12 | (ns % 1_000_000) * 4096 // 1_000_000
     with _lock:
         _last = ticks = max(ticks, _last + 1)
-    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    value = (
+        (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    )
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -1,0 +1,54 @@
+"""The use cases, wired for one process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faas.config import Settings
+from faas.db.database import Database
+from faas.queueing.publisher import Publisher
+from faas.services.functions import Functions
+from faas.services.health import Health
+from faas.services.invocations import Invocations
+from faas.services.waiting import Waiters
+from faas.storage import Storage, open_storage
+
+
+__all__ = ["Functions", "Health", "Invocations", "Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All use cases, and what they stand on."""
+
+    functions: Functions
+    invocations: Invocations
+    health: Health
+    database: Database
+    publisher: Publisher
+    storage: Storage
+    waiters: Waiters
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Wire the services. Nothing connects before the first use."""
+        database = Database(settings.database_url, name="faas-web")
+        publisher = Publisher(settings.redis_url)
+        storage = open_storage(settings)
+        waiters = Waiters(database, settings.redis_url)
+        return cls(
+            functions=Functions(database, storage, publisher),
+            invocations=Invocations(database, publisher, waiters),
+            health=Health(database, publisher, storage, settings.worker_lease),
+            database=database,
+            publisher=publisher,
+            storage=storage,
+            waiters=waiters,
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.waiters.close()
+        self.publisher.close()
+        self.database.close()
+        self.storage.close()

@@ -29,7 +29,8 @@ END $$;
 -- replayed or mismatch (of an idempotency key; keys live 24 hours).
 CREATE FUNCTION faas_accept(
     p_id uuid, p_function uuid, p_name text, p_payload text, p_headers text, p_timeout_ms integer, p_key text, p_fingerprint bytea,
-    OUT verdict text, OUT invocation_id uuid, OUT admitted boolean
+    OUT verdict text, OUT invocation_id uuid, OUT admitted boolean,
+    OUT o_function_id uuid, OUT o_function_name text, OUT o_revision integer, OUT o_max_attempts integer, OUT o_created_at timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz;
@@ -91,6 +92,11 @@ BEGIN
     END IF;
     verdict := 'accepted';
     invocation_id := p_id;
+    o_function_id := v_function.id;
+    o_function_name := v_revision.name;
+    o_revision := v_revision.number;
+    o_max_attempts := v_revision.retry_max_attempts;
+    o_created_at := v_now;
 END $$;
 
 -- End one attempt, guarded by its number. `p_retry_ms` is null where nothing follows. `p_fault`: function, platform (adds an attempt to the

@@ -25,6 +25,13 @@ def upgrade() -> None:
         comment="attempts that were followed by another; the last one is the invocation itself",
     )
     op.create_table(
+        "platform",
+        sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        comment="one row: the id of this platform",
+    )
+    op.execute("INSERT INTO platform (id) VALUES (gen_random_uuid())")
+    op.create_table(
         "functions",
         sa.Column("id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -34,7 +41,9 @@ def upgrade() -> None:
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("functions_name", "functions", ["name"], unique=True, postgresql_where=sa.text("deleted_at IS NULL"))
+    op.create_index(
+        "functions_name", "functions", ["name"], unique=True, postgresql_where=sa.text("deleted_at IS NULL")
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.Text(), nullable=False),
@@ -51,12 +60,23 @@ def upgrade() -> None:
         sa.Column("function_name", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="guards every write of an attempt"),
+        sa.Column(
+            "attempts",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="guards every write of an attempt",
+        ),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("platform_failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("timeout_ms", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False, comment="when it may start; infinity while its revision is built"),
+        sa.Column(
+            "due_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="when it may start; infinity while its revision is built",
+        ),
         sa.Column("admitted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
@@ -73,7 +93,10 @@ def upgrade() -> None:
         sa.Column("headers", sa.Text(), nullable=False, comment="JSON text"),
         sa.Column("result", sa.Text(), nullable=True, comment="JSON text"),
         sa.Column("logs", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled')", name="invocations_status"),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled')",
+            name="invocations_status",
+        ),
         sa.PrimaryKeyConstraint("id"),
         postgresql_partition_by="RANGE (id)",
     )
@@ -84,12 +107,24 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status = 'queued' AND admitted_at IS NOT NULL"),
     )
-    op.create_index("invocations_by_function", "invocations", ["function_id", sa.literal_column("id DESC")], unique=False)
+    op.create_index(
+        "invocations_by_function", "invocations", ["function_id", sa.literal_column("id DESC")], unique=False
+    )
     op.create_index("invocations_by_status", "invocations", ["status", sa.literal_column("id DESC")], unique=False)
     op.create_index(
-        "invocations_due", "invocations", ["due_at"], unique=False, postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL")
+        "invocations_due",
+        "invocations",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL"),
     )
-    op.create_index("invocations_running", "invocations", ["worker_id"], unique=False, postgresql_where=sa.text("status = 'running'"))
+    op.create_index(
+        "invocations_running",
+        "invocations",
+        ["worker_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'running'"),
+    )
     op.create_index(
         "invocations_waiting",
         "invocations",
@@ -130,7 +165,11 @@ def upgrade() -> None:
         sa.Column("state_reason", sa.Text(), nullable=True),
         sa.Column("build_worker", sa.Text(), nullable=True, comment="the worker incarnation that compiles it now"),
         sa.Column(
-            "build_failures", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="failures of the platform, not of the code"
+            "build_failures",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="failures of the platform, not of the code",
         ),
         sa.Column("build_published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -159,22 +198,35 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("slots")
-    op.drop_index("function_revisions_building", table_name="function_revisions", postgresql_where=sa.text("state = 'building'"))
+    op.drop_index(
+        "function_revisions_building", table_name="function_revisions", postgresql_where=sa.text("state = 'building'")
+    )
     op.drop_table("function_revisions")
     op.drop_table("workers")
-    op.drop_index("invocations_waiting", table_name="invocations", postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL"))
+    op.drop_index(
+        "invocations_waiting",
+        table_name="invocations",
+        postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL"),
+    )
     op.drop_index("invocations_running", table_name="invocations", postgresql_where=sa.text("status = 'running'"))
-    op.drop_index("invocations_due", table_name="invocations", postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL"))
+    op.drop_index(
+        "invocations_due",
+        table_name="invocations",
+        postgresql_where=sa.text("status = 'queued' AND admitted_at IS NULL"),
+    )
     op.drop_index("invocations_by_status", table_name="invocations")
     op.drop_index("invocations_by_function", table_name="invocations")
     op.drop_index(
-        "invocations_admitted", table_name="invocations", postgresql_where=sa.text("status = 'queued' AND admitted_at IS NOT NULL")
+        "invocations_admitted",
+        table_name="invocations",
+        postgresql_where=sa.text("status = 'queued' AND admitted_at IS NOT NULL"),
     )
     op.drop_table("invocations")
     op.drop_index("idempotency_keys_created", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_index("functions_name", table_name="functions", postgresql_where=sa.text("deleted_at IS NULL"))
     op.drop_table("functions")
+    op.drop_table("platform")
     op.drop_table("attempts")
 
 

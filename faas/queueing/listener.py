@@ -1,0 +1,69 @@
+"""Listening to a channel of Redis: one thread and one connection for each process, however many wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import redis
+
+from faas.queueing.publisher import connect
+
+log = logging.getLogger("faas.queueing")
+
+_POLL_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
+
+
+class Listener:
+    """Calls a function with every message of a channel, from a thread of its own that reconnects by itself.
+
+    What is said while Redis is away is lost: whoever depends on it looks at the database now and then.
+
+    Args:
+        url: `redis://…`.
+        channel: the channel's name.
+        heard: called with the text of each message; must be quick and not raise.
+    """
+
+    def __init__(self, url: str, channel: str, heard: Callable[[str], None]) -> None:
+        self._url, self._channel, self._heard = url, channel, heard
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and wait for the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        quiet = False
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+                quiet = False
+            except (redis.RedisError, OSError) as error:
+                # Once for each outage, not once for each attempt.
+                log.log(
+                    logging.DEBUG if quiet else logging.WARNING, "listening to %s was cut off: %s", self._channel, error
+                )
+                quiet = True
+                self._stopping.wait(_PAUSE_SECONDS)
+
+    def _listen(self) -> None:
+        client = connect(self._url)
+        try:
+            with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+                channel.subscribe(self._channel)
+                while not self._stopping.is_set():
+                    message = channel.get_message(timeout=_POLL_SECONDS)
+                    if message is not None:
+                        self._heard(str(message["data"]))
+        finally:
+            client.close()

@@ -1,0 +1,14 @@
+"""The names by which processes find each other: tasks, the queue, channels in Redis."""
+
+from __future__ import annotations
+
+INVOKE = "faas.invoke"
+BUILD = "faas.build"
+QUEUE = "faas"
+
+# Channels of Redis. A message on them is lost where nobody listens: whoever waits looks at the database too, now and then.
+ENDED = "faas:ended"
+CANCEL = "faas:cancel"
+
+# Set with every publication. Where it is gone, Redis was wiped, and all that was published must be published again.
+EPOCH = "faas:epoch"

@@ -1,0 +1,154 @@
+"""Publishing: Celery messages for workers, and wake-ups for whoever waits. All of one call goes in one pipeline.
+
+The message is Celery's protocol 2 as kombu's Redis transport writes it, rendered here: four times as fast as `send_task`, and thirty-six times in a
+pipeline (PERFORMANCE.md). An ordinary `send_task("faas.invoke", [id], task_id=id)` from any Celery application does the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+
+from faas.errors import BrokerDown
+from faas.queueing import names
+
+_SECONDS = 5
+
+
+class Publisher:
+    """Writes to Redis, for one process; threads share it. Nothing connects before the first use.
+
+    Args:
+        url: `redis://…`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._client: redis.Redis | None = None
+        self._pid = 0
+
+    def invocations(self, ids: Iterable[str]) -> None:
+        """Publish invocations that were admitted. Raises BrokerDown; the reconciler then publishes them later."""
+        self.send(run=ids)
+
+    def build(self, function_id: str, number: int) -> None:
+        """Publish the build of a revision. Raises BrokerDown."""
+        task_id = str(uuid.uuid4())
+        self._pipeline([("LPUSH", names.QUEUE, _message(names.BUILD, task_id, [function_id, number]))])
+
+    def cancel(self, invocation_id: str) -> None:
+        """Tell the worker that runs it to stop. Raises BrokerDown; the worker's beat finds the request in the database anyway."""
+        self._pipeline([("PUBLISH", names.CANCEL, invocation_id)])
+
+    def send(self, *, run: Iterable[str] = (), ended: Iterable[str] = ()) -> None:
+        """Publish what follows the ends of invocations: who is to run now, and who has ended. Raises BrokerDown."""
+        messages = [_message(names.INVOKE, one, [one]) for one in run]
+        commands: list[tuple[Any, ...]] = []
+        if messages:
+            commands += [("LPUSH", names.QUEUE, *messages), ("SET", names.EPOCH, "1")]
+        commands += [("PUBLISH", names.ENDED, one) for one in ended]
+        self._pipeline(commands)
+
+    def wiped(self) -> bool:
+        """Whether Redis has lost what was published before. Raises BrokerDown."""
+        return bool(self._run(lambda client: client.set(names.EPOCH, "1", nx=True)))
+
+    def backlog(self) -> int:
+        """How many messages wait in Redis. Raises BrokerDown."""
+        return int(self._run(lambda client: client.llen(names.QUEUE)))
+
+    def ping(self) -> None:
+        """Raises BrokerDown where Redis does not answer."""
+        self._run(lambda client: client.ping())
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _pipeline(self, commands: list[tuple[Any, ...]]) -> None:
+        if not commands:
+            return
+
+        def go(client: redis.Redis) -> None:
+            pipe = client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            pipe.execute()
+
+        self._run(go)
+
+    def _run(self, action: Any) -> Any:
+        try:
+            return action(self._connected())
+        except (redis.RedisError, OSError) as error:
+            raise BrokerDown(f"Redis does not answer: {error}") from error
+
+    def _connected(self) -> redis.Redis:
+        """The client of this process: one that was made before a fork belongs to the parent."""
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._client, self._pid = connect(self._url), os.getpid()
+            return self._client
+
+
+def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:
+    """A Redis client whose every wait is bounded."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=read_seconds,
+        socket_connect_timeout=_SECONDS,
+        socket_keepalive=True,
+        health_check_interval=15,
+        decode_responses=True,
+    )
+
+
+def _message(task: str, task_id: str, args: list[Any]) -> str:
+    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    headers = {
+        "lang": "py",
+        "task": task,
+        "id": task_id,
+        "shadow": None,
+        "eta": None,
+        "expires": None,
+        "group": None,
+        "group_index": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "root_id": task_id,
+        "parent_id": None,
+        "argsrepr": "",
+        "kwargsrepr": "{}",
+        "origin": "faas",
+        "ignore_result": False,
+    }
+    properties = {
+        "correlation_id": task_id,
+        "reply_to": "",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": names.QUEUE},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid.uuid4()),
+    }
+    return json.dumps(
+        {
+            "body": base64.b64encode(body.encode()).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": headers,
+            "properties": properties,
+        }
+    )

@@ -1,0 +1,145 @@
+"""The reconciler's rounds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from faas.db import builds, invocations, partitions, upkeep, workers
+from faas.db.database import Database
+from faas.errors import BrokerDown, DatabaseDown, PlatformError
+from faas.queueing.publisher import Publisher
+from faas.results.endings import Endings
+
+log = logging.getLogger("faas.reconciler")
+
+_PORTION = 500
+# A message that nobody took while the queue stood empty is lost; one behind a queue is just late.
+_UNHEARD_SECONDS = 5.0
+_LATE_SECONDS = 300.0
+_BUILD_SECONDS = 15.0
+
+
+@dataclass(slots=True)
+class _Duty:
+    """Something to do now and then. `every` in seconds."""
+
+    run: Callable[[], None]
+    every: float
+    due: float = 0.0
+
+
+class Reconciler:
+    """Runs the duties in turn until it is stopped; a failed one is tried again in its next turn.
+
+    Args:
+        lease_s: a worker that has not beaten for this long is lost.
+    """
+
+    def __init__(self, database: Database, publisher: Publisher, endings: Endings, *, lease_s: float) -> None:
+        self._database, self._publisher, self._endings, self._lease_s = database, publisher, endings, lease_s
+        self._stopping = threading.Event()
+        # Since when the database has answered without a break. While it was away nobody could beat: that is no worker's fault.
+        self._up_since: float | None = None
+        self._duties = [
+            _Duty(self.admit_due, 0.5),
+            _Duty(self.publish_again, 2.0),
+            _Duty(self.expire_leases, min(1.0, lease_s / 3)),
+            _Duty(self.build_again, 5.0),
+            _Duty(self.finish_deletions, 10.0),
+            _Duty(self.mend_slots, 60.0),
+            _Duty(self.house_keeping, 3600.0),
+        ]
+
+    def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopping.is_set():
+            self.round()
+            self._stopping.wait(0.1)
+
+    def stop(self) -> None:
+        """End `run` after the duty at hand."""
+        self._stopping.set()
+
+    def round(self) -> None:
+        """Every duty whose time has come."""
+        for duty in self._duties:
+            if time.monotonic() >= duty.due:
+                self._try(duty)
+                duty.due = time.monotonic() + duty.every
+
+    def _try(self, duty: _Duty) -> None:
+        try:
+            self._database.ping()
+            self._up_since = self._up_since or time.monotonic()
+            duty.run()
+        except DatabaseDown as error:
+            self._up_since = None
+            log.warning("%s", error)
+        except PlatformError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("a duty of the reconciler failed")
+
+    def admit_due(self) -> None:
+        """Retries that fell due, and whoever waits although a slot is free."""
+        for function_id in upkeep.waiting_functions(self._database, _PORTION):
+            self._publisher.invocations(upkeep.admit(self._database, function_id))
+
+    def publish_again(self) -> None:
+        """What was admitted and is not in Redis any more."""
+        if self._publisher.wiped():
+            age, why = 0.0, "Redis was wiped"
+        elif self._publisher.backlog() == 0:
+            age, why = _UNHEARD_SECONDS, "unheard"
+        else:
+            age, why = _LATE_SECONDS, "late"
+        while ids := upkeep.unheard(self._database, age, _PORTION):
+            log.info("published again", extra={"fields": {"count": len(ids), "why": why}})
+            self._publisher.invocations(ids)
+            if len(ids) < _PORTION:
+                return
+
+    def expire_leases(self) -> None:
+        """What lost workers claimed: tried again, or ended."""
+        if self._up_since is None or time.monotonic() - self._up_since < self._lease_s:
+            return
+        for worker in workers.lost(self._database, self._lease_s):
+            if workers.forget_if_lost(self._database, worker, self._lease_s):
+                log.warning("a worker is lost", extra={"fields": {"worker": worker}})
+        for function_id, invocation_id, attempt, failures in workers.orphans(self._database, _PORTION):
+            self._endings.lose(function_id, invocation_id, attempt, failures)
+
+    def build_again(self) -> None:
+        """Builds that no living worker has."""
+        for function_id, number in builds.stale(self._database, _BUILD_SECONDS, _PORTION):
+            self._publisher.build(function_id, number)
+
+    def finish_deletions(self) -> None:
+        """Deletions that were cut off between marking and cancelling."""
+        for function_id in upkeep.deleted_with_queue(self._database, _PORTION):
+            while ids := invocations.cancel_queued_of(self._database, function_id, _PORTION):
+                self._announce(ids)
+
+    def mend_slots(self) -> None:
+        """The count of slots in use, checked against the rows."""
+        mended = upkeep.mend_slots(self._database)
+        if mended:
+            log.error("the slots of %d functions were counted wrong, and were mended", mended)
+
+    def house_keeping(self) -> None:
+        """Partitions of the coming months; idempotency keys past their day."""
+        for name in partitions.ensure_months(self._database, datetime.now(UTC)):
+            log.info("made the partition %s", name)
+        while upkeep.drop_old_keys(self._database, _PORTION) == _PORTION:
+            pass
+
+    def _announce(self, ended: list[str]) -> None:
+        try:
+            self._publisher.send(ended=ended)
+        except BrokerDown as error:
+            log.warning("who waits will look for himself: %s", error)

@@ -1,0 +1,203 @@
+"""The one place where an attempt ends: the terminal row, or the next attempt; then the wake-up of whoever waits, and the next in the queue."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import asdict
+
+from faas.db import attempts
+from faas.db.attempts import AttemptEnd, Finished
+from faas.db.database import Database
+from faas.domain import outcome as outcomes
+from faas.domain.function import Retry
+from faas.domain.invocation import Claim, Status, backoff_ms
+from faas.domain.outcome import Failure, Outcome
+from faas.errors import BrokerDown, DatabaseDown
+from faas.queueing.publisher import Publisher
+
+log = logging.getLogger("faas.results")
+
+# Between attempts that the platform itself spoilt.
+PLATFORM_RETRY = Retry(max_attempts=0, backoff_ms=500, max_backoff_ms=30_000)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class Endings:
+    """Ends attempts. Threads that end at the same time share one commit: the first writes for all who came while it waited.
+
+    Args:
+        platform_retries: how often a failure of the platform is tried again.
+    """
+
+    def __init__(self, database: Database, publisher: Publisher, *, platform_retries: int) -> None:
+        self._database, self._publisher = database, publisher
+        self._platform_retries = platform_retries
+        self._lock = threading.Lock()
+        self._pending: list[_Ticket] = []
+        self._writing = False
+        self._closed = threading.Event()
+
+    def end(self, claim: Claim, outcome: Outcome) -> Finished:
+        """End an attempt with its outcome; committed when this returns.
+
+        While PostgreSQL is away this waits for it. What it writes is refused where the attempt is not the current one any more.
+
+        Raises:
+            DatabaseDown: PostgreSQL is away and this process is about to stop; the lease ends the attempt then.
+        """
+        failure = outcome.failure
+        platform = failure is not None and failure.is_platform
+        end = AttemptEnd(
+            function_id=claim.revision.function_id,
+            invocation_id=claim.invocation_id,
+            attempt=claim.attempt,
+            status=outcome.status,
+            result=outcome.result,
+            error=_error_text(failure),
+            error_type=failure.type if failure else None,
+            logs=outcome.logs,
+            init_ms=outcome.init_ms,
+            duration_ms=outcome.duration_ms,
+            cold_start=outcome.cold_start,
+            memory_peak_mb=outcome.memory_peak_mb,
+            retry_ms=self._retry_ms(claim, outcome),
+            fault="platform" if platform else "function",
+        )
+        return self._write(end)
+
+    def hand_back(self, claim: Claim) -> Finished:
+        """Give an attempt back unfinished: another worker may begin it again at once, and it costs the function no attempt."""
+        return self._write(
+            _platform_end(claim.revision.function_id, claim.invocation_id, claim.attempt, 0, "handback", None)
+        )
+
+    def lose(self, function_id: str, invocation_id: str, attempt: int, platform_failures: int) -> Finished:
+        """End an attempt whose worker is lost: tried again, or `Platform.WorkerLost`."""
+        failure = Failure(outcomes.WORKER_LOST, "The worker that ran it was lost.")
+        again = self._platform_retry_ms(platform_failures)
+        return self._write(_platform_end(function_id, invocation_id, attempt, again, "platform", failure))
+
+    def close(self) -> None:
+        """Wait for PostgreSQL no longer."""
+        self._closed.set()
+
+    def _retry_ms(self, claim: Claim, outcome: Outcome) -> int | None:
+        if outcome.failure is not None and outcome.failure.is_platform:
+            return self._platform_retry_ms(claim.platform_failures)
+        if outcome.status in (Status.FAILED, Status.TIMED_OUT) and claim.attempt < claim.max_attempts:
+            return backoff_ms(claim.revision.spec.retry, max(1, claim.attempt - claim.platform_failures))
+        return None
+
+    def _platform_retry_ms(self, failures: int) -> int | None:
+        return backoff_ms(PLATFORM_RETRY, failures + 1) if failures < self._platform_retries else None
+
+    def _write(self, end: AttemptEnd) -> Finished:
+        ticket = _Ticket(end)
+        with self._lock:
+            self._pending.append(ticket)
+            lead, self._writing = not self._writing, True
+        if not lead:
+            ticket.turn.wait()
+        if ticket.finished is None and ticket.error is None:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.finished is not None
+        return ticket.finished
+
+    def _lead(self) -> None:
+        """Write all that is pending, then let the first who came meanwhile lead."""
+        with self._lock:
+            group, self._pending = self._pending, []
+        try:
+            self._write_group(group)
+        finally:
+            with self._lock:
+                following = self._pending[0] if self._pending else None
+                self._writing = following is not None
+            for ticket in group:
+                ticket.turn.set()
+            if following is not None:
+                following.turn.set()
+
+    def _write_group(self, group: list[_Ticket]) -> None:
+        try:
+            done = self._persist([ticket.end for ticket in group])
+        except Exception as error:
+            if len(group) == 1:
+                group[0].error = error
+                return
+            # One bad row must not cost the others theirs.
+            for ticket in group:
+                self._write_group([ticket])
+            return
+        for ticket, finished in zip(group, done, strict=True):
+            ticket.finished = finished
+        self._announce(group)
+
+    def _persist(self, ends: list[AttemptEnd]) -> list[Finished]:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return attempts.finish(self._database, ends)
+            except DatabaseDown as error:
+                log.warning("%d ended, not written yet: %s", len(ends), error)
+                if self._closed.wait(pause):
+                    raise
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _announce(self, group: list[_Ticket]) -> None:
+        done = [(ticket.end, ticket.finished) for ticket in group if ticket.finished and ticket.finished.applied]
+        run = [one for _, finished in done for one in finished.admitted]
+        ended = [end.invocation_id for end, finished in done if finished.status and finished.status.terminal]
+        for end, finished in done:
+            log.info("attempt ended", extra={"fields": _fields(end, finished)})
+        try:
+            self._publisher.send(run=run, ended=ended)
+        except BrokerDown as error:
+            log.warning("not announced, the reconciler will: %s", error)
+
+
+class _Ticket:
+    __slots__ = ("end", "error", "finished", "turn")
+
+    def __init__(self, end: AttemptEnd) -> None:
+        self.end = end
+        self.finished: Finished | None = None
+        self.error: Exception | None = None
+        self.turn = threading.Event()
+
+
+def _platform_end(
+    function_id: str, invocation_id: str, attempt: int, retry_ms: int | None, fault: str, failure: Failure | None
+) -> AttemptEnd:
+    return AttemptEnd(
+        function_id=function_id,
+        invocation_id=invocation_id,
+        attempt=attempt,
+        status=Status.FAILED,
+        error=_error_text(failure),
+        error_type=failure.type if failure else None,
+        retry_ms=retry_ms,
+        fault=fault,
+    )
+
+
+def _error_text(failure: Failure | None) -> str | None:
+    """The `error` of the record as JSON text (ASCII: every control character and lone surrogate escaped). A cancelled one has none."""
+    return json.dumps(asdict(failure)) if failure is not None else None
+
+
+def _fields(end: AttemptEnd, finished: Finished) -> dict[str, object]:
+    return {
+        "invocation_id": end.invocation_id,
+        "function_id": end.function_id,
+        "attempt": end.attempt,
+        "outcome": end.status.value,
+        "status": finished.status,
+        "error_type": end.error_type,
+        "duration_ms": end.duration_ms,
+        "cold_start": end.cold_start,
+    }

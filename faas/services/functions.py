@@ -1,0 +1,117 @@
+"""Creating, changing and deleting functions."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields, replace
+
+from faas.db import functions, invocations
+from faas.db.database import Database
+from faas.db.functions import Code
+from faas.domain import ids
+from faas.domain.function import PACKED_BYTES, Function, FunctionState, Runtime, Spec, is_handler
+from faas.domain.invocation import Page
+from faas.errors import BrokerDown, Invalid, TooLarge
+from faas.queueing.publisher import Publisher
+from faas.services.requests import FunctionChanges, NewFunction
+from faas.storage import Storage, archive
+
+log = logging.getLogger("faas.services")
+
+_SPEC_FIELDS = frozenset(field.name for field in fields(Spec))
+_CANCEL_AT_ONCE = 500
+
+
+class Functions:
+    """The use cases of functions. Each method is one; what it raises is in `faas.errors`."""
+
+    def __init__(self, database: Database, storage: Storage, publisher: Publisher) -> None:
+        self._database, self._storage, self._publisher = database, storage, publisher
+
+    def create(self, new: NewFunction) -> Function:
+        """Create a function; a Go program is compiled after the answer.
+
+        Raises:
+            Invalid, TooLarge: the code can't be used. Conflict: the name is taken.
+        """
+        _check(new.spec)
+        code = self._store(new.spec, new.code)
+        function = functions.create(self._database, ids.uuid7(), new.name, new.spec, code)
+        self._publish_build(function)
+        return function
+
+    def find(self, *, name: str | None = None, limit: int = 50, cursor: str | None = None) -> Page[Function]:
+        """A page of functions, newest first."""
+        return functions.find(self._database, name=name, limit=limit, cursor=cursor)
+
+    def get(self, ref: str) -> Function:
+        """One function by id or name."""
+        return functions.get(self._database, ref)
+
+    def update(self, ref: str, changes: FunctionChanges) -> Function:
+        """Make a new revision with some fields changed; no fields, no revision."""
+        if not changes.fields:
+            return self.get(ref)
+        given = dict(changes.fields)
+        name, package = given.pop("name", None), given.pop("code", None)
+        unknown = given.keys() - _SPEC_FIELDS
+        if unknown:
+            raise Invalid({field: ["Unknown field."] for field in sorted(unknown)})
+        before = self.get(ref)
+        _check(replace(before.spec, **given))
+        fresh = self._store(replace(before.spec, **given), package) if package is not None else None
+        with self._database.begin() as tx:
+            now = functions.lock(tx, ref)
+            spec = replace(now.spec, **given)
+            _check(spec)
+            code = fresh or self._same_code(now, spec)
+            function = functions.add_revision(tx, now, name or now.name, spec, code)
+            run = functions.admit(tx, now.id)
+        self._publish_build(function)
+        self._announce(run=run)
+        return function
+
+    def delete(self, ref: str) -> None:
+        """Delete a function: its queued invocations end `cancelled`, the running ones finish."""
+        self.cancel_queued(functions.mark_deleted(self._database, ref))
+
+    def cancel_queued(self, function_id: str) -> int:
+        """Cancel what a deleted function has queued, in portions so that no lock is held for long; how many."""
+        total = 0
+        while cancelled := invocations.cancel_queued_of(self._database, function_id, _CANCEL_AT_ONCE):
+            total += len(cancelled)
+            self._announce(ended=cancelled)
+        return total
+
+    def _store(self, spec: Spec, package: bytes) -> Code:
+        if len(package) > PACKED_BYTES:
+            raise TooLarge(f"The code is over {PACKED_BYTES // (1 << 20)} MiB.")
+        archive.check(package)
+        digest = self._storage.put(package)
+        return Code(digest, len(package), None if spec.runtime is Runtime.GO else digest)
+
+    def _same_code(self, function: Function, spec: Spec) -> Code:
+        """The code of a revision that changes other fields. A program that is compiled already is not compiled again."""
+        artifact: str | None = function.code_digest
+        if spec.runtime is Runtime.GO:
+            same = function.spec.runtime is Runtime.GO and function.state is FunctionState.ACTIVE
+            artifact = functions.artifact(self._database, function.id, function.revision) if same else None
+        return Code(function.code_digest, function.code_size, artifact)
+
+    def _publish_build(self, function: Function) -> None:
+        if function.state is FunctionState.BUILDING:
+            try:
+                self._publisher.build(function.id, function.revision)
+            except BrokerDown as error:
+                log.warning("the build of %s was not published, the reconciler will: %s", function.id, error)
+
+    def _announce(self, *, run: list[str] | None = None, ended: list[str] | None = None) -> None:
+        try:
+            self._publisher.send(run=run or (), ended=ended or ())
+        except BrokerDown as error:
+            log.warning("not announced, the reconciler will: %s", error)
+
+
+def _check(spec: Spec) -> None:
+    if not is_handler(spec.handler, spec.runtime):
+        raise Invalid({"handler": [f"Not a handler for {spec.runtime.value}: must be module.function."]})

@@ -1,0 +1,111 @@
+"""Accepting, following and cancelling invocations."""
+
+from __future__ import annotations
+
+import logging
+
+from faas.db import functions, invocations
+from faas.db.database import Database
+from faas.db.invocations import Acceptance
+from faas.domain import ids
+from faas.domain.duration import format_duration
+from faas.domain.invocation import Invocation, Page, Status
+from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound
+from faas.queueing.publisher import Publisher
+from faas.services.requests import Accepted, NewInvocation
+from faas.services.waiting import Waiters
+
+log = logging.getLogger("faas.services")
+
+
+class Invocations:
+    """The use cases of invocations. Each method is one; what it raises is in `faas.errors`."""
+
+    def __init__(self, database: Database, publisher: Publisher, waiters: Waiters) -> None:
+        self._database, self._publisher, self._waiters = database, publisher, waiters
+
+    def invoke(self, new: NewInvocation) -> Accepted:
+        """Accept an invocation: committed when this returns, and from then on it reaches a terminal status whatever happens.
+
+        Raises:
+            NotFound: no such function. Conflict: its newest revision did not build. Invalid: the timeout is over the function's, or the
+            idempotency key was used with another body. DatabaseDown: nothing was accepted.
+        """
+        verdict = invocations.accept(
+            self._database,
+            invocation_id=ids.uuid7(),
+            function=new.function,
+            payload=new.payload,
+            headers=new.headers,
+            timeout_ms=new.timeout_ms,
+            key=new.idempotency_key,
+            fingerprint=new.fingerprint,
+        )
+        if verdict.verdict == "replayed" and verdict.invocation_id:
+            return Accepted(self.get(verdict.invocation_id), replayed=True)
+        if verdict.invocation is None:
+            raise _refusal(verdict, new)
+        if verdict.admitted:
+            self._announce(run=[verdict.invocation.id])
+        return Accepted(verdict.invocation, replayed=False)
+
+    def get(self, invocation_id: str) -> Invocation:
+        """One invocation, whole."""
+        return invocations.get(self._database, invocation_id)
+
+    def wait(self, invocation_id: str, seconds: float) -> Invocation:
+        """One invocation, when it is terminal or the time is over; the thread waits, and is woken."""
+        self._waiters.wait(invocation_id, seconds)
+        return self.get(invocation_id)
+
+    def find(
+        self, *, function: str | None = None, status: Status | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Invocation]:
+        """A page of invocations, newest first. A function that is not there has none."""
+        function_id = None
+        if function is not None:
+            function_id = functions.find_id(self._database, function)
+            if function_id is None:
+                return Page([], None)
+        return invocations.find(self._database, function_id=function_id, status=status, limit=limit, cursor=cursor)
+
+    def cancel(self, invocation_id: str) -> Invocation:
+        """Cancel a queued or running invocation; a running one is stopped by its worker within about a second.
+
+        Raises:
+            Conflict: it is terminal already.
+        """
+        verdict, admitted = invocations.cancel(self._database, invocation_id)
+        if verdict == "terminal":
+            raise Conflict("The invocation has ended already.")
+        if verdict == "cancelled":
+            self._announce(run=admitted, ended=[invocation_id])
+        else:
+            self._tell_worker(invocation_id)
+        return self.get(invocation_id)
+
+    def logs(self, invocation_id: str) -> bytes:
+        """What its last attempt printed, raw."""
+        return invocations.logs(self._database, invocation_id)
+
+    def _tell_worker(self, invocation_id: str) -> None:
+        try:
+            self._publisher.cancel(invocation_id)
+        except BrokerDown as error:
+            log.warning("the worker will find the cancellation at its next beat: %s", error)
+
+    def _announce(self, *, run: list[str], ended: list[str] | None = None) -> None:
+        try:
+            self._publisher.send(run=run, ended=ended or ())
+        except BrokerDown as error:
+            log.warning("not published, the reconciler will: %s", error)
+
+
+def _refusal(verdict: Acceptance, new: NewInvocation) -> ClientError:
+    if verdict.verdict == "missing":
+        return NotFound(f"There is no function {new.function!r}.")
+    if verdict.verdict == "failed":
+        return Conflict("The function's newest revision did not build; its state_reason says why.")
+    if verdict.verdict == "too_long":
+        return Invalid({"timeout": [f"{format_duration(new.timeout_ms or 0)} is longer than the function's own."]})
+    return Invalid({"Idempotency-Key": ["It was used with another body."]})

@@ -1,0 +1,112 @@
+"""What all tasks of a worker process share."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+from faas.config import Settings
+from faas.db import platform
+from faas.db.database import Database
+from faas.queueing.publisher import Publisher
+from faas.results.endings import Endings
+from faas.sandbox.container import ContainerEngine
+from faas.sandbox.engine import Engine, Owner
+from faas.sandbox.pool import Pool
+from faas.sandbox.shelf import Shelf
+from faas.sandbox.simple import SimpleEngine
+from faas.storage import Storage, open_storage
+from faas.worker.running import RunningSet
+
+# Compilers eat a core and a gigabyte each.
+_BUILDS_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The worker's parts.
+
+    Attributes:
+        incarnation: the worker's name, the platform's id and a random part: unique to one start of one process. The owner of claims and sandboxes.
+        platform_id: the part of an incarnation that tells this platform's leftovers on a host from another's.
+        draining: set when the worker is to stop: nothing is claimed any more.
+    """
+
+    settings: Settings
+    incarnation: str
+    platform_id: str
+    database: Database
+    publisher: Publisher
+    storage: Storage
+    endings: Endings
+    engine: Engine
+    pool: Pool
+    shelf: Shelf
+    running: RunningSet = field(default_factory=RunningSet)
+    draining: threading.Event = field(default_factory=threading.Event)
+    build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
+
+    def close(self) -> None:
+        """Close everything; sandboxes first."""
+        self.endings.close()
+        self.pool.close()
+        self.engine.close()
+        self.publisher.close()
+        self.storage.close()
+        self.database.close()
+
+
+def open_context(settings: Settings) -> Context:
+    """Wire a worker process. Raises PlatformError where the database does not answer or the engine can't be used."""
+    database = Database(settings.database_url, name="faas-worker")
+    publisher = Publisher(settings.redis_url)
+    storage = open_storage(settings)
+    platform_id = platform.get_id(database)[-12:]
+    incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
+    engine = _engine(settings, Owner(incarnation))
+    return Context(
+        settings=settings,
+        incarnation=incarnation,
+        platform_id=platform_id,
+        database=database,
+        publisher=publisher,
+        storage=storage,
+        endings=Endings(database, publisher, platform_retries=settings.platform_retries),
+        engine=engine,
+        pool=Pool(
+            engine,
+            stem_cells=settings.worker_stem_cells,
+            keep_alive_s=settings.worker_keep_alive,
+            memory_mb=settings.worker_memory_mb,
+        ),
+        shelf=Shelf(storage, settings.worker_work_dir / "code"),
+    )
+
+
+def is_of_platform(incarnation: str, platform_id: str) -> bool:
+    """Whether an incarnation belongs to this platform, and not to another one on the same host."""
+    return re.fullmatch(rf".+\.{re.escape(platform_id)}\.[0-9a-f]+", incarnation) is not None
+
+
+def _engine(settings: Settings, owner: Owner) -> Engine:
+    if settings.worker_engine == "simple":
+        return SimpleEngine(settings.worker_work_dir, owner)
+    return ContainerEngine(settings.worker_work_dir, owner)
+
+
+_current: Context | None = None
+
+
+def current() -> Context:
+    """The context of this worker process."""
+    if _current is None:
+        raise RuntimeError("this process is no worker")
+    return _current
+
+
+def set_current(context: Context | None) -> None:
+    """Name the context of this worker process; its start and its end do."""
+    global _current
+    _current = context

@@ -1,0 +1,95 @@
+"""One attempt of one invocation: claim, code, sandbox, call, outcome."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from faas.db import attempts
+from faas.domain import outcome as outcomes
+from faas.domain.invocation import Claim, Status
+from faas.domain.outcome import Outcome
+from faas.errors import BrokerDown, DatabaseDown, PlatformError
+from faas.results.backend import Ended
+from faas.sandbox.engine import Call, Sandbox
+from faas.telemetry import logs
+from faas.worker.context import Context
+from faas.worker.running import Reason, Running
+
+log = logging.getLogger("faas.worker")
+
+# For room in the worker's memory; then the invocation goes to whoever has some.
+_ROOM_SECONDS = 60.0
+
+
+def run(context: Context, invocation_id: str) -> Ended | None:
+    """Run an invocation that was published.
+
+    Returns:
+        What is to be written, or None where there is nothing: the message was a duplicate, or the attempt was handed back or lost.
+    """
+    if context.draining.is_set():
+        _pass_on(context, invocation_id)
+        return None
+    try:
+        claim = attempts.claim(context.database, invocation_id, context.incarnation)
+    except DatabaseDown as error:
+        # The row stays queued, and the reconciler publishes it again.
+        log.warning("not claimed: %s", error, extra={"fields": {"invocation_id": invocation_id}})
+        return None
+    if claim is None:
+        return None
+    with logs.bind(invocation_id=invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
+        outcome = _outcome(context, running)
+        if running.reason is Reason.LOST:
+            return None
+        if running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED:
+            context.endings.hand_back(claim)
+            return None
+        return Ended(claim, outcome)
+
+
+def _outcome(context: Context, running: Running) -> Outcome:
+    claim = running.claim
+    try:
+        outcome = _in_sandbox(context, running)
+    except PlatformError as error:
+        log.warning("the platform failed: %s", error)
+        outcome = outcomes.failed(outcomes.SANDBOX_ERROR, str(error))
+    except Exception:
+        log.exception("an attempt failed in a way that nobody foresaw")
+        outcome = outcomes.failed(outcomes.SANDBOX_ERROR, "The platform failed; its log has the reason.")
+    if running.reason is Reason.CANCELLED and outcome.status is not Status.SUCCEEDED:
+        log.info("cancelled", extra={"fields": {"function_id": claim.revision.function_id}})
+        return replace(outcome, status=Status.CANCELLED, failure=None, result=None)
+    return outcome
+
+
+def _in_sandbox(context: Context, running: Running) -> Outcome:
+    claim = running.claim
+    code = context.shelf.get(claim.revision)
+    sandbox, cold = context.pool.acquire(claim.revision, timeout_s=_ROOM_SECONDS)
+    running.cancel.attach(sandbox)
+    try:
+        init_ms = 0
+        if cold:
+            loaded = sandbox.specialise(claim.revision, code, claim.timeout_ms)
+            if isinstance(loaded, Outcome):
+                return replace(loaded, cold_start=True)
+            init_ms = loaded
+        return replace(_call(sandbox, claim), init_ms=init_ms, cold_start=cold)
+    finally:
+        running.cancel.detach()
+        context.pool.release(sandbox)
+
+
+def _call(sandbox: Sandbox, claim: Claim) -> Outcome:
+    return sandbox.invoke(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms))
+
+
+def _pass_on(context: Context, invocation_id: str) -> None:
+    """Publish again what came to a worker that is stopping."""
+    try:
+        context.publisher.invocations([invocation_id])
+    except BrokerDown as error:
+        log.warning("not passed on, the reconciler will: %s", error, extra={"fields": {"invocation_id": invocation_id}})

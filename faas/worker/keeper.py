@@ -1,0 +1,94 @@
+"""The threads that keep a worker's lease, hear of cancellations, and clear away what dead workers left on this host."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from faas.db import workers
+from faas.errors import DatabaseDown, PlatformError
+from faas.queueing import names
+from faas.queueing.listener import Listener
+from faas.worker.context import Context, is_of_platform
+from faas.worker.running import Reason
+
+log = logging.getLogger("faas.worker")
+
+_BEAT_SECONDS = 1.0
+_SWEEP_SECONDS = 5.0
+
+
+class Keeper:
+    """Keeps a worker known. `start` enrols it; `stop` makes the database forget it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stopping = threading.Event()
+        self._cancels = Listener(context.settings.redis_url, names.CANCEL, self._cancel)
+        self._threads = [
+            threading.Thread(target=self._beat_on, name="lease", daemon=True),
+            threading.Thread(target=self._sweep_on, name="leftovers", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Enrol, and begin to keep the lease. Raises DatabaseDown."""
+        self._enrol()
+        self._cancels.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the lease: everything that was claimed has ended or was handed back."""
+        self._stopping.set()
+        self._cancels.stop()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        try:
+            workers.leave(self._context.database, self._context.incarnation)
+        except DatabaseDown as error:
+            log.warning("the lease stays until it is over: %s", error)
+
+    def _enrol(self) -> None:
+        context = self._context
+        workers.enrol(context.database, context.incarnation, context.settings.worker_id, context.engine.name)
+
+    def _beat_on(self) -> None:
+        # Not less than five beats in a lease, so that a slow one costs nothing.
+        pause = min(_BEAT_SECONDS, self._context.settings.worker_lease / 5)
+        while not self._stopping.wait(pause):
+            try:
+                self._beat()
+            except DatabaseDown as error:
+                log.warning("the lease was not renewed: %s", error)
+
+    def _beat(self) -> None:
+        context = self._context
+        if not workers.beat(context.database, context.incarnation):
+            # Taken as lost: what runs here is somebody else's by now, or has ended.
+            log.warning("the lease was over; %d running are given up", len(context.running))
+            context.running.stop_all(Reason.LOST)
+            self._enrol()
+        for invocation_id in workers.cancel_requests(context.database, context.incarnation):
+            self._cancel(invocation_id)
+
+    def _cancel(self, invocation_id: str) -> None:
+        self._context.running.stop(invocation_id, Reason.CANCELLED)
+
+    def _sweep_on(self) -> None:
+        while True:
+            try:
+                self._sweep()
+            except PlatformError as error:
+                log.warning("leftovers were not cleared away: %s", error)
+            if self._stopping.wait(_SWEEP_SECONDS):
+                return
+
+    def _sweep(self) -> None:
+        context = self._context
+        # Looked at before the living are asked for: whoever starts between the two is no leftover.
+        found = {one for one in context.engine.leftovers() if is_of_platform(one, context.platform_id)}
+        if found - {context.incarnation}:
+            known = workers.known(context.database)
+            for worker in found - known - {context.incarnation}:
+                removed = context.engine.remove_leftovers(worker)
+                log.info("cleared away after a lost worker", extra={"fields": {"worker": worker, "things": removed}})

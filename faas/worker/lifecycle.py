@@ -1,0 +1,77 @@
+"""The start and the end of a worker process, hung on Celery's signals."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import signals
+
+from faas import config
+from faas.errors import PlatformError
+from faas.results import backend
+from faas.telemetry import logs
+from faas.worker.context import Context, current, open_context, set_current
+from faas.worker.keeper import Keeper
+from faas.worker.running import Reason
+
+log = logging.getLogger("faas.worker")
+
+_keeper: Keeper | None = None
+
+
+def connect() -> None:
+    """Hang the functions below on Celery's signals. They are module-level, so the weak references of signals hold."""
+    signals.setup_logging.connect(_set_up_logging)
+    signals.worker_init.connect(_start)
+    signals.worker_shutting_down.connect(_drain)
+    signals.worker_shutdown.connect(_stop)
+
+
+def _set_up_logging(**_: Any) -> None:
+    logs.configure(config.load().log_level)
+
+
+def _start(sender: Any, **_: Any) -> None:
+    global _keeper
+    if "thread" not in sender.pool_cls.__module__:
+        raise SystemExit(
+            "faas worker: needs the thread pool, which is the default here: leave -P out, or say -P threads"
+        )
+    try:
+        context = open_context(config.load())
+        keeper = Keeper(context)
+        keeper.start()
+    except PlatformError as error:
+        raise SystemExit(f"faas worker: {error}") from error
+    _keeper = keeper
+    set_current(context)
+    backend.write_with(context.endings)
+    log.info("worker started", extra={"fields": {"worker": context.incarnation, "engine": context.engine.name}})
+
+
+def _drain(**_: Any) -> None:
+    """SIGTERM: nothing is claimed any more. What runs may finish within the grace, and is handed back after it."""
+    context = current()
+    context.draining.set()
+    threading.Thread(target=_hand_back_after, args=(context,), name="grace", daemon=True).start()
+
+
+def _hand_back_after(context: Context) -> None:
+    threading.Event().wait(context.settings.worker_grace)
+    if len(context.running):
+        log.info("the grace is over; %d running are handed back", len(context.running))
+    context.running.stop_all(Reason.HANDED_BACK)
+
+
+def _stop(**_: Any) -> None:
+    global _keeper
+    context = current()
+    if _keeper is not None:
+        _keeper.stop()
+    _keeper = None
+    backend.write_with(None)
+    set_current(None)
+    context.close()
+    log.info("worker stopped", extra={"fields": {"worker": context.incarnation}})

@@ -1,0 +1,74 @@
+"""What a worker runs at this moment, and why some of it is being stopped."""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from faas.domain.invocation import Claim
+from faas.sandbox.engine import Cancel
+
+
+class Reason(enum.Enum):
+    """Why an attempt is stopped from outside."""
+
+    CANCELLED = "cancelled"
+    HANDED_BACK = "handed back"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt that runs here. `reason` is set once, by the first who stops it."""
+
+    claim: Claim
+    cancel: Cancel = field(default_factory=Cancel)
+    reason: Reason | None = None
+
+    def stop(self, reason: Reason) -> None:
+        """Kill its sandbox, now or as soon as it has one."""
+        if self.reason is None:
+            self.reason = reason
+        self.cancel.set()
+
+
+class RunningSet:
+    """All attempts that run here, by invocation id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, Running] = {}
+
+    @contextmanager
+    def enter(self, claim: Claim) -> Iterator[Running]:
+        """An attempt, for as long as it runs."""
+        running = Running(claim)
+        with self._lock:
+            self._running[claim.invocation_id] = running
+        try:
+            yield running
+        finally:
+            with self._lock:
+                # A later attempt of the same invocation may have come to this very worker.
+                if self._running.get(claim.invocation_id) is running:
+                    del self._running[claim.invocation_id]
+
+    def stop(self, invocation_id: str, reason: Reason) -> None:
+        """Stop one, where it runs here."""
+        with self._lock:
+            running = self._running.get(invocation_id)
+        if running is not None:
+            running.stop(reason)
+
+    def stop_all(self, reason: Reason) -> None:
+        """Stop all."""
+        with self._lock:
+            everyone = list(self._running.values())
+        for running in everyone:
+            running.stop(reason)
+
+    def __len__(self) -> int:
+        return len(self._running)
