@@ -36,8 +36,8 @@ def docs() -> str:
 @blueprint.get("/")
 def dashboard() -> str:
     """The functions and the latest invocations."""
-    functions = services().functions.list(name=None, limit=_SHOWN, cursor=None)
-    invocations = services().invocations.list(function=None, status=None, limit=_SHOWN, cursor=None)
+    functions = services().functions.find(name=None, limit=_SHOWN, cursor=None)
+    invocations = services().invocations.find(function=None, status=None, limit=_SHOWN, cursor=None)
     return render_template(
         "dashboard.html",
         functions=[render.function(item) for item in functions.items],
@@ -51,7 +51,7 @@ def function_page(ref: str) -> str:
     if not query.is_reference(ref):
         raise NotFound("There is no such function.")
     function = services().functions.get(ref)
-    invocations = services().invocations.list(function=function.id, status=None, limit=_SHOWN, cursor=None)
+    invocations = services().invocations.find(function=function.id, status=None, limit=_SHOWN, cursor=None)
     shown = render.function(function)
     # Variables of the environment often hold secrets: the page shows their names.
     shown["environment"] = sorted(function.spec.environment)

@@ -26,7 +26,7 @@ def list_() -> Response:
     name, limit, cursor = query.text("name"), query.limit(), query.cursor()
     if name is not None and not query.is_reference(name):
         return render.page(Page([], None), render.function)
-    return render.page(services().functions.list(name=name, limit=limit, cursor=cursor), render.function)
+    return render.page(services().functions.find(name=name, limit=limit, cursor=cursor), render.function)
 
 
 @blueprint.get("/functions/<ref>")

@@ -50,7 +50,7 @@ def list_() -> Response:
     function, status, limit, cursor = query.text("function_id"), query.status(), query.limit(), query.cursor()
     if function is not None and not query.is_reference(function):
         return render.page(Page([], None), render.invocation_item)
-    found = services().invocations.list(function=function, status=status, limit=limit, cursor=cursor)
+    found = services().invocations.find(function=function, status=status, limit=limit, cursor=cursor)
     return render.page(found, render.invocation_item)
 
 

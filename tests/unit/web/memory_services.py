@@ -11,7 +11,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from faas.domain.function import Function, FunctionState
+from faas.domain.function import Function, FunctionState, is_handler
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.errors import Conflict, Invalid, NotFound
@@ -31,7 +31,7 @@ class Functions:
         self.stored[made.id] = made
         return made
 
-    def list(self, *, name: str | None, limit: int, cursor: str | None) -> Page[Function]:
+    def find(self, *, name: str | None, limit: int, cursor: str | None) -> Page[Function]:
         return _page([f for f in self.stored.values() if name in (None, f.name)], limit, cursor)
 
     def get(self, ref: str) -> Function:
@@ -51,6 +51,8 @@ class Functions:
         changed = replace(
             old, name=name, spec=replace(old.spec, **fields), revision=old.revision + 1, updated_at=datetime.now(UTC)
         )
+        if not is_handler(changed.spec.handler, changed.spec.runtime):
+            raise Invalid({"handler": ["Does not fit the runtime."]})
         if code is not None:
             changed = replace(changed, code_digest=_digest(code), code_size=len(code))
         self.stored[old.id] = changed
@@ -109,7 +111,7 @@ class Invocations:
             self.changed.wait_for(lambda: self.get(id_).status.terminal, seconds)
             return self.get(id_)
 
-    def list(self, *, function: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
+    def find(self, *, function: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
         found = [
             r
             for r in self.stored.values()
