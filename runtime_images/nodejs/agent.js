@@ -113,7 +113,7 @@ function textOf(value) {
 function traceOf(error) {
   try {
     const short = (line) => line.replaceAll(pathToFileURL(code).href + "/", "").replaceAll(code + "/", "").replace(/^ +at /, "at ");
-    const lines = String(error.stack).split("\n").filter((line) => !line.includes(__filename) && !line.includes("node:internal"));
+    const lines = String(error.stack).split("\n").filter((line) => !line.includes(__filename) && !line.includes("(node:") && !line.includes("node:internal"));
     const isCall = (line) => /^ +at /.test(line);
     const calls = lines.filter(isCall).map(short).reverse();
     // A syntax error has its place before the message.
