@@ -1,0 +1,88 @@
+"""Real servers for every test that asks for one: PostgreSQL and Redis from the wheels, started once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+
+from faas.db.database import Database
+from faas.embedded import postgres, redis_server
+from faas.embedded.process import Child
+from faas.queueing.publisher import Publisher
+from faas.web import migrate
+
+START_SECONDS = 90.0
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """URLs of PostgreSQL (its database `faas` is a template with all migrations) and of Redis."""
+    folder = tmp_path_factory.mktemp("servers")
+    # An account of its own serves PostgreSQL where the tests run as root: it must get through to its folder.
+    for parent in (folder, *folder.parents):
+        if parent.owner() == Path.home().owner() and parent != Path("/") and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    database = postgres.prepare(folder / "postgres", folder / "postgres.log")
+    broker = redis_server.prepare(folder / "redis", folder / "redis.log")
+    children = [Child(database.program), Child(broker.program)]
+    try:
+        for child in children:
+            child.wait_ready(START_SECONDS)
+        migrate.upgrade(database.url)
+        yield database.url, broker.url
+    finally:
+        for child in children:
+            child.stop()
+
+
+def administer(url: str, statement: str) -> None:
+    """Run one statement outside of a transaction, from the database `postgres`."""
+    connection = psycopg2.connect(url.rpartition("/")[0] + "/postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def database_url(servers: tuple[str, str]) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    administer(servers[0], f"CREATE DATABASE {name} TEMPLATE faas")
+    try:
+        yield servers[0].rpartition("/")[0] + f"/{name}"
+    finally:
+        administer(servers[0], f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The repositories' way into it."""
+    opened = Database(database_url, connections=20)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def redis_url(servers: tuple[str, str]) -> str:
+    """An empty Redis."""
+    client = redis.Redis.from_url(servers[1])
+    client.flushall()
+    client.close()
+    return servers[1]
+
+
+@pytest.fixture
+def publisher(redis_url: str) -> Iterator[Publisher]:
+    """A publisher to it."""
+    opened = Publisher(redis_url)
+    yield opened
+    opened.close()
