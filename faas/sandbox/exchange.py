@@ -41,7 +41,7 @@ class Exchange:
     """
 
     def __init__(self, work_dir: Path, owner: Owner, sandbox_id: str, *, copy: bool = False) -> None:
-        self.path = _owner_folder(work_dir, owner.worker) / sandbox_id
+        self.path = owner_folder(work_dir, owner.worker) / sandbox_id
         self._copy = copy
         self._listener: socket.socket | None = None
         self.streams: dict[str, int] = {}
@@ -162,7 +162,7 @@ def owners(work_dir: Path) -> set[str]:
 
 def remove_owner(work_dir: Path, worker: str) -> int:
     """Remove every exchange of an incarnation; returns how many there were."""
-    folder = _owner_folder(work_dir, worker)
+    folder = owner_folder(work_dir, worker)
     try:
         found = list(folder.iterdir())
     except OSError:
@@ -197,7 +197,8 @@ def _readable(sock: socket.socket, timeout_s: float) -> bool:
     return bool(poller.poll(max(0, round(timeout_s * 1000))))
 
 
-def _owner_folder(work_dir: Path, worker: str) -> Path:
+def owner_folder(work_dir: Path, worker: str) -> Path:
+    """Where an incarnation's folders lie. Raises SandboxError for a name that can't be a folder's."""
     if worker in ("", ".", "..") or "/" in worker or "\0" in worker:
         raise SandboxError(f"{worker!r} can't name a folder")
     return work_dir / _SANDBOXES / worker
