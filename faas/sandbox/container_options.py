@@ -1,0 +1,82 @@
+"""What Docker is told of a container that a stranger's code runs in. Users supply bounded numbers elsewhere; nothing of theirs gets here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docker.types import LogConfig, Mount, Ulimit
+
+from faas.sandbox.cgroup import CPU_PERIOD_US, quota_us
+
+USER = "10001:10001"
+EXCHANGE = "/faas"
+OWNER_LABEL = "faas.owner"
+# Tells one installation's containers from another's on the same Docker Engine.
+SCOPE_LABEL = "faas.scope"
+SANDBOX_LABEL = "faas.sandbox"
+# Unix time after which a compilation can't be alive any more. A sandbox has none: its worker's lease is what it lives by.
+DEADLINE_LABEL = "faas.deadline"
+
+_PIDS = 256
+_FILES = 1024
+
+
+def hardened(
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    mounts: list[Mount],
+    memory_mb: int,
+    cpus: float,
+    tmp_mb: int,
+    limits: Sequence[Ulimit] = (),
+    **others: Any,
+) -> dict[str, Any]:
+    """Arguments for `containers.create`: no network, no capability, no writable place but `/tmp` and `/dev/shm`, and a bound on everything.
+
+    Docker's own seccomp profile stays on, as no other is named.
+
+    Args:
+        mounts: folders of the host's.
+        memory_mb: swap included, so none is had.
+        tmp_mb: the size of `/tmp`, which counts as the container's memory.
+        limits: resource limits besides those of all.
+        others: further arguments.
+    """
+    return {
+        "name": name,
+        "labels": dict(labels),
+        "mounts": mounts,
+        "hostname": "sandbox",
+        "user": USER,
+        "network_mode": "none",
+        "ipc_mode": "private",
+        "read_only": True,
+        # A function may run what it downloads or unpacks there, so no noexec on /tmp. Inodes cost kernel memory: they are bounded too.
+        "tmpfs": {
+            "/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={tmp_mb}m,nr_inodes=8192",  # noqa: S108  # inside of the container
+            "/dev/shm": "rw,noexec,nosuid,nodev,mode=1777,size=16m,nr_inodes=1024",  # noqa: S108
+        },
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "mem_limit": f"{memory_mb}m",
+        "memswap_limit": f"{memory_mb}m",
+        # A quota and not nano_cpus, which Docker would not let us change to a quota later.
+        "cpu_period": CPU_PERIOD_US,
+        "cpu_quota": quota_us(cpus),
+        "pids_limit": _PIDS,
+        "ulimits": [Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0), *limits],
+        "log_config": LogConfig(type=LogConfig.types.NONE),
+        # An init of Docker's own as process 1: it reaps orphans, and passes the exit status on (128 + n for signal n).
+        "init": True,
+        "stdin_open": False,
+        "tty": False,
+        **others,
+    }
+
+
+def bind(source: Path, target: str, *, read_only: bool) -> Mount:
+    """A folder of the host's at a place in the container."""
+    return Mount(target=target, source=str(source), type="bind", read_only=read_only)
