@@ -67,10 +67,9 @@ def s3_environ(s3_server: str, s3_credentials: None) -> dict[str, str]:
 @pytest.fixture(params=["local", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     """An empty storage of each type."""
+    environ = {"STORAGE_TYPE": "local", "STORAGE_BASE_DIR": str(tmp_path / "packages")}
     if request.param == "s3":
         environ = request.getfixturevalue("s3_environ")
-    else:
-        environ = {"STORAGE_TYPE": "local", "STORAGE_BASE_DIR": str(tmp_path / "packages")}
     storage = open_storage(load(environ))
     yield storage
     storage.close()
