@@ -21,7 +21,7 @@ def migration_app(database_url: str) -> Flask:
     database.init_app(app)
     migrate = flask_migrate.Migrate(app, database, directory=str(FOLDER))
 
-    @migrate.configure
+    @migrate.configure  # type: ignore[untyped-decorator]
     def give_url(config: flask_migrate.Config) -> flask_migrate.Config:
         config.attributes["url"] = app.config["SQLALCHEMY_DATABASE_URI"]
         return config
