@@ -60,7 +60,7 @@ run-controller: build ## run the HTTP API
 	@exec $(BIN)/gunicorn -c python:faas.web.gunicorn 'faas.web:create_app()'
 
 run-worker: build ## run a worker
-	@exec $(BIN)/celery -A faas worker -P threads -c 32 --without-gossip --without-mingle --without-heartbeat
+	@exec $(BIN)/celery -A faas worker --without-gossip --without-mingle --without-heartbeat
 
 run-clock: build ## run the reconciler
 	@exec $(BIN)/faas clock

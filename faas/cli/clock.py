@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 
@@ -10,4 +12,4 @@ def clock() -> None:
     """Run the reconciler: what keeps the promise that every accepted invocation ends."""
     from faas.reconciler.__main__ import main
 
-    main()
+    sys.exit(main())

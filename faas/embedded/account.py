@@ -64,7 +64,9 @@ def service_account(folder: Path) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise PlatformError("PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody': run as a plain user")
+    raise PlatformError(
+        "PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody': run as a plain user"
+    )
 
 
 def _known(uid: int) -> bool:

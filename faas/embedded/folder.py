@@ -89,12 +89,16 @@ class Lock:
         except OSError:
             holder = os.read(self._file, 20).decode(errors="replace").strip()
             os.close(self._file)
-            raise PlatformError(f"the data folder {folder.root} is in use by another process ({holder or 'unknown'})") from None
+            raise PlatformError(
+                f"the data folder {folder.root} is in use by another process ({holder or 'unknown'})"
+            ) from None
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
 
     def __enter__(self) -> Lock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._file)

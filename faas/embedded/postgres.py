@@ -57,7 +57,9 @@ def prepare(folder: Path, log: Path) -> Server:
         account.own(data)
     _await_predecessor(data)
     port = free_port()
-    return Server(_server(data, account, log, cwd, port), f"postgresql://{_USER}:{password}@{LOOPBACK}:{port}/{DATABASE}")
+    return Server(
+        _server(data, account, log, cwd, port), f"postgresql://{_USER}:{password}@{LOOPBACK}:{port}/{DATABASE}"
+    )
 
 
 def _make(data: Path, account: Account | None, log: Path, cwd: Path, password: Path) -> None:
@@ -75,7 +77,14 @@ def _make(data: Path, account: Account | None, log: Path, cwd: Path, password: P
     run(Program("initdb", initdb, _environment(), log, cwd, account=account), _MAKING_SECONDS)
     create = draft / "create.sql"
     create.write_text(f"CREATE DATABASE {DATABASE};\n")
-    single = ("/bin/sh", "-c", 'exec "$0" --single -D "$1" postgres < "$2"', f"{programs / 'postgres'}", f"{draft}", f"{create}")
+    single = (
+        "/bin/sh",
+        "-c",
+        'exec "$0" --single -D "$1" postgres < "$2"',
+        f"{programs / 'postgres'}",
+        f"{draft}",
+        f"{create}",
+    )
     run(Program("postgres --single", single, _environment(), log, cwd, account=account), _MAKING_SECONDS)
     create.unlink()
     draft.rename(data)

@@ -92,7 +92,9 @@ class Child:
         deadline = time.monotonic() + seconds
         while not stop():
             if self.status is not None:
-                raise PlatformError(f"{self.program.name} ended with status {self.status} before it served; {self.last_words()}")
+                raise PlatformError(
+                    f"{self.program.name} ended with status {self.status} before it served; {self.last_words()}"
+                )
             if self.program.ready is None or self.program.ready():
                 return True
             if time.monotonic() > deadline:

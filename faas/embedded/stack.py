@@ -27,7 +27,14 @@ _POLL = 0.05
 _WORKER_GRACE = "5"
 # Ours are said here; what an outer environment says about another stack must not get through.
 _FOREIGN = ("DB_", "REDIS_", "PG")
-_OVERRIDDEN = ("PORT", "DATABASE_URL", "WORKER_USE_CONTAINER", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "CELERY_CONFIG_MODULE")
+_OVERRIDDEN = (
+    "PORT",
+    "DATABASE_URL",
+    "WORKER_USE_CONTAINER",
+    "WEB_CONCURRENCY",
+    "GUNICORN_CMD_ARGS",
+    "CELERY_CONFIG_MODULE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,11 @@ class Stack:
         self._held.close()
 
     def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
-        outer = {name: value for name, value in self._outer.items() if not name.startswith(_FOREIGN) and name not in _OVERRIDDEN}
+        outer = {
+            name: value
+            for name, value in self._outer.items()
+            if not name.startswith(_FOREIGN) and name not in _OVERRIDDEN
+        }
         return {
             "WORKER_GRACE": _WORKER_GRACE,
             "WEB_CONCURRENCY": "1",
@@ -136,12 +147,9 @@ class Stack:
         )
         worker = self._program(
             "worker",
-            _module(
-                "celery", "-A", "faas", "worker", "-P", "threads", "-c", "32",
-                "--without-gossip", "--without-mingle", "--without-heartbeat",
-            ),
+            _module("celery", "-A", "faas", "worker", "--without-gossip", "--without-mingle", "--without-heartbeat"),
             environment,
-        )  # fmt: skip
+        )
         return (
             # On our death gunicorn's master takes its workers with it; killed, it would leave them for a while.
             replace(controller, death_signal=signal.SIGQUIT),
@@ -159,8 +167,10 @@ class Stack:
             if answer == "ok":
                 return True
             if time.monotonic() > deadline:
-                raise PlatformError(f"the stack is not healthy after {_HEALTH_SECONDS:.0f} s: {answer} (see {self._folder.root / 'logs'})")
-            self._supervisor.tend()
+                raise PlatformError(
+                    f"the stack is not healthy after {_HEALTH_SECONDS:.0f} s: {answer} (see {self._folder.root / 'logs'})"
+                )
+            self._supervisor.check_start()
             time.sleep(_POLL)
         return False
 

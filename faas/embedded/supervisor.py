@@ -15,6 +15,7 @@ _POLL = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 # One that ran this long is healthy: the next restart is quick again.
 _HEALTHY_SECONDS = 30.0
+_HOPELESS = 3
 
 
 class _Slot:
@@ -23,6 +24,7 @@ class _Slot:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.child = Child(program)
+        self.ends = 0
         self._pause = _FIRST_PAUSE
         self._restart_at: float | None = None
 
@@ -43,9 +45,16 @@ class _Slot:
                 _log.warning("%s", error)
 
     def _plan(self, status: int, now: float) -> None:
+        self.ends += 1
         if now - self.child.started > _HEALTHY_SECONDS:
             self._pause = _FIRST_PAUSE
-        _log.warning("%s ended with status %d; it starts again in %g s (see %s)", self.program.name, status, self._pause, self.program.log)
+        _log.warning(
+            "%s ended with status %d; it starts again in %g s (see %s)",
+            self.program.name,
+            status,
+            self._pause,
+            self.program.log,
+        )
         self._restart_at = now + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
@@ -85,6 +94,17 @@ class Supervisor:
         """Look after all programs once."""
         for slot in self._slots:
             slot.tend()
+
+    def check_start(self) -> None:
+        """Look after them once while the whole is still starting, when a program that dies again and again is an error in what it was given.
+
+        Raises:
+            PlatformError: one has died too often; one line with the last of its output.
+        """
+        self.tend()
+        for slot in self._slots:
+            if slot.ends >= _HOPELESS:
+                raise PlatformError(f"{slot.program.name} ends at once, again and again; {slot.child.last_words()}")
 
     def run(self) -> None:
         """Look after them until a stop is requested."""

@@ -71,3 +71,12 @@ def test_a_stop_ends_run_and_starts_nothing_more(tmp_path, supervisor):
     assert supervisor.stopping
     assert supervisor.start(shell(tmp_path, "late", "echo no"), PATIENCE) is False
     assert not (tmp_path / "late.log").exists()
+
+
+def test_a_program_that_dies_again_and_again_ends_the_start(tmp_path, supervisor):
+    supervisor.start(shell(tmp_path, "one", "echo no such module; exit 1"), PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    with pytest.raises(PlatformError, match="one ends at once, again and again; no such module"):
+        while time.monotonic() < deadline:
+            supervisor.check_start()
+            time.sleep(0.02)
