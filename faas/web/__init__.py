@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Flask
 
 from faas import config
 from faas.config import Settings
-from faas.web import context, documents, functions, health, invocations, observe, problems
-
-if TYPE_CHECKING:
-    from faas.services import Services
+from faas.services import Services
+from faas.telemetry import logs
+from faas.web import body, context, documents, functions, health, invocations, observe, problems
 
 
 def create_app(services: Services | None = None, settings: Settings | None = None) -> Flask:
@@ -28,6 +25,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     # A path is what it says: `//` in it is a 404, not a redirect that drops the body.
     app.url_map.merge_slashes = False
     context.attach(app, services or _open(settings or config.load()))
+    body.install(app)
     observe.install(app)
     problems.install(app)
     for module in (functions, invocations, health, documents):
@@ -36,7 +34,5 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
 
 
 def _open(settings: Settings) -> Services:
-    # Here, so that the HTTP side can be started on other services without what these need.
-    from faas.services import Services
-
+    logs.configure(settings.log_level)
     return Services.open(settings)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from flask import request
+from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
-from faas.domain.function import MIB, PACKED_BYTES, PAYLOAD_BYTES
-from faas.errors import TooLarge, UnsupportedMedia
+from faas.domain.function import KIB, MIB, PACKED_BYTES, PAYLOAD_BYTES
+from faas.errors import BadRequest, TooLarge, UnsupportedMedia
 from faas.web import strict_json
 
 # Base64 makes four bytes of three; the other fields take well under a MiB.
 FUNCTION_BODY_BYTES = PACKED_BYTES * 4 // 3 + MIB
 # The limit of a payload is on its UTF-8; a client may write each character as an escape, at most three times as long.
 INVOKE_BODY_BYTES = 3 * PAYLOAD_BYTES + MIB
+# How much of a refused body is read and thrown away, and for how long: closing on a client in the middle of sending loses it the answer.
+DISCARD_BYTES = 128 * MIB
+DISCARD_SECONDS = 10.0
+_PIECE = 256 * KIB
+
+
+def install(app: Flask) -> None:
+    """Take the unread rest of every request's body off the connection before the answer."""
+    app.after_request(_discard)
 
 
 def read_json(limit: int) -> Any:
@@ -39,13 +49,32 @@ def read_json(limit: int) -> Any:
 
 
 def _read(limit: int) -> bytes:
-    request.max_content_length = limit
+    # One more than the limit: without a Content-Length, werkzeug cuts a body off there and says nothing.
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
+        data = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise TooLarge(f"The body is over {limit} bytes.") from None
-    except ClientDisconnected:
-        raise
-    except OSError:
-        # The server's bound on a silent client (faas.web.gunicorn): the read gives up.
-        raise RequestTimeout("The body did not arrive in time.") from None
+    except ClientDisconnected as error:
+        # The server's bound on a silent client (faas.web.gunicorn) ends a read like this; werkzeug takes it for a client that left.
+        if isinstance(error.__context__, BlockingIOError):
+            raise RequestTimeout("The body did not arrive in time.") from None
+        raise BadRequest("The body ended too early.") from None
+    if len(data) > limit:
+        raise TooLarge(f"The body is over {limit} bytes.")
+    return data
+
+
+def _discard(response: Response) -> Response:
+    stream = request.environ["wsgi.input"]
+    # Other servers give a stream that does not end with the body.
+    if not request.environ.get("wsgi.input_terminated"):
+        return response
+    left, deadline = DISCARD_BYTES, time.monotonic() + DISCARD_SECONDS
+    try:
+        while left > 0 and time.monotonic() < deadline and (piece := stream.read(min(left, _PIECE))):
+            left -= len(piece)
+    except (OSError, ValueError):
+        # The client left, or what it sends is not HTTP: the server closes the connection.
+        return response
+    return response

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Flask, current_app
 
-if TYPE_CHECKING:
-    from faas.services import Services
+from faas.services import Services
 
 _KEY = "faas"
 

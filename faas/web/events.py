@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faas.domain.invocation import Invocation
+from faas.services import Invocations
 from faas.web.render import instant
-
-if TYPE_CHECKING:
-    from faas.services import Invocations
 
 KEEP_ALIVE_S = 10.0
 

@@ -9,10 +9,15 @@ import socket
 import struct
 from typing import Any
 
-from faas import config
+from faas.config import load
+from faas.errors import ConfigError
 from faas.web import context
 
-_settings = config.load()
+try:
+    _settings = load()
+except ConfigError as error:
+    # One line that names the variable, where gunicorn would print a stack trace.
+    raise SystemExit(str(error)) from None
 
 bind = f"{_settings.server_host}:{_settings.server_port}"
 worker_class = "gthread"
@@ -30,6 +35,15 @@ limit_request_fields = 100
 limit_request_field_size = 8190
 accesslog = None
 loglevel = _settings.log_level.lower()
+# gunicorn's own lines in the form of all others.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "faas.telemetry.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": _settings.log_level, "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": _settings.log_level, "propagate": True}},
+}
 # gunicorn's control socket would be one more door; nothing here needs it.
 control_socket_disable = True
 # A body of 70 MB must not be waited for without end: the longest silence of a client that sends, or that does not read.

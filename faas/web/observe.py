@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextlib import ExitStack
 
 from flask import Flask, Response, g, request
 
 from faas.domain.ids import uuid7
+from faas.telemetry.logs import bind
 
 _log = logging.getLogger("faas.web")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -27,6 +29,7 @@ def install(app: Flask) -> None:
     """Number, guard and log the requests of an application."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(_leave)
 
 
 def _begin() -> None:
@@ -34,6 +37,9 @@ def _begin() -> None:
     # A foreign id is taken only in a form that is safe in logs and headers.
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid7()
     g.began = time.monotonic()
+    # Every line that the services log for this request has its id.
+    g.scope = ExitStack()
+    g.scope.enter_context(bind(request_id=g.request_id))
 
 
 def _end(response: Response) -> Response:
@@ -51,3 +57,8 @@ def _end(response: Response) -> Response:
         fields["invocation_id"] = g.invocation_id
     _log.info("request", extra={"fields": fields})
     return response
+
+
+def _leave(_: BaseException | None) -> None:
+    if "scope" in g:
+        g.scope.close()

@@ -8,7 +8,6 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-
 from faas.domain.invocation import Status
 from faas.web import schemas
 from faas.web.openapi_answers import COMPONENTS, FUNCTION_EXAMPLE, INVOCATION_EXAMPLE, PROBLEM_EXAMPLE
@@ -31,7 +30,11 @@ _PROBLEMS = {
 def document() -> dict[str, Any]:
     """The whole document, as plain values."""
     spec = APISpec(
-        "FaaS platform", version("faas-platform"), "3.1.0", plugins=[MarshmallowPlugin()], info={"description": _DESCRIPTION}
+        "FaaS platform",
+        version("faas-platform"),
+        "3.1.0",
+        plugins=[MarshmallowPlugin()],
+        info={"description": _DESCRIPTION},
     )
     spec.components.schema("Retry", schema=schemas.RetrySchema)
     spec.components.schema("NewFunction", schema=schemas.FUNCTION)

@@ -1,0 +1,200 @@
+"""The HTTP side in gunicorn, with the settings that it is run with: what a test client can't show."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PATIENCE = 60
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def start(log, **environ):
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS")
+    }
+    variables |= {"PYTHONPATH": str(HERE), **environ}
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:faas.web.gunicorn", "gunicorn_app:make()"]
+    return subprocess.Popen(command, env=variables, cwd=HERE, stdout=log, stderr=log)
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("gunicorn") / "log"
+
+
+@pytest.fixture(scope="module")
+def port(log_file):
+    port = free_port()
+    with log_file.open("wb") as log:
+        process = start(log, SERVER_ADDR=f"127.0.0.1:{port}")
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                assert request(port, "GET", "/health/live")[0] == 200
+                break
+            except OSError:
+                assert process.poll() is None, log_file.read_text()
+                assert time.monotonic() < deadline, log_file.read_text()
+                time.sleep(0.1)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+
+
+def request(port, method, path, body=None, headers=()):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+
+def raw(port, *pieces):
+    """Everything that comes back for bytes as they are; the last piece must make the server close the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        found = b""
+        while piece := connection.recv(65536):
+            found += piece
+        return found
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_invoke_and_wait_over_a_kept_connection(port):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+        for number in range(5):
+            connection.request(
+                "POST", "/invoke", json.dumps({"function_id": "fast", "payload": number}), {**JSON, "Prefer": "wait=20"}
+            )
+            response = connection.getresponse()
+            assert response.status == 200
+            assert json.loads(response.read())["result"] == number
+
+
+def test_a_chunked_body_is_read(port):
+    pieces = iter([b'{"function_id": ', b'"fast", "payload": 5}'])
+    status, _, body = request(port, "POST", "/invoke", pieces, JSON)
+    assert (status, json.loads(body)["payload"]) == (202, 5)
+
+
+def test_a_chunked_body_over_the_limit_is_413(port):
+    head = b"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    answer = raw(port, head, *[piece] * 20, b"0\r\n\r\n")
+    assert b" 413 " in answer.split(b"\r\n", 1)[0]
+    assert b"application/problem+json" in answer
+
+
+def test_an_announced_body_over_the_limit_is_413_and_the_client_can_read_it(port):
+    status, headers, body = request(port, "POST", "/invoke", b" " * (21 << 20), JSON)
+    assert (status, headers["Content-Type"], json.loads(body)["status"]) == (413, "application/problem+json", 413)
+
+
+def test_fifty_waiting_and_stalled_clients_do_not_delay_another(port):
+    head = b"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    stalled = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(50)]
+    try:
+        for number, connection in enumerate(stalled):
+            connection.sendall(head if number % 2 else head[:40])
+        with ThreadPoolExecutor(30) as pool:
+            ids = [
+                json.loads(request(port, "POST", "/invoke", '{"function_id": "slow"}', JSON)[2])["id"]
+                for _ in range(30)
+            ]
+            waiting = [pool.submit(request, port, "GET", f"/invocations/{id_}?wait=60") for id_ in ids]
+            time.sleep(0.5)
+            assert request(port, "GET", "/health/live")[0] == 200
+            assert not any(one.done() for one in waiting)
+            for id_ in ids:
+                assert request(port, "POST", f"/invocations/{id_}/cancel")[0] == 202
+            assert {json.loads(one.result(PATIENCE)[2])["status"] for one in waiting} == {"cancelled"}
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Name: 1\r\n\r\n",
+        b"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n",
+    ],
+    ids=[
+        "nonsense",
+        "version",
+        "header name",
+        "two lengths",
+        "negative length",
+        "long line",
+        "many headers",
+        "long header",
+    ],
+)
+def test_malformed_http_is_a_4xx_without_a_stack_trace(port, request_bytes):
+    answer = raw(port, request_bytes)
+    assert re.match(rb"HTTP/1\.[01] (4\d\d|505) ", answer), answer[:200]
+    assert b"Traceback" not in answer
+    assert request(port, "GET", "/health/live")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "media_type", "status"),
+    [
+        ("POST", "/invoke", "text/plain", 415),
+        ("POST", "/nowhere", "application/json", 404),
+        ("PATCH", "/functions", "", 405),
+    ],
+)
+def test_a_refused_body_does_not_lose_the_answer(port, method, path, media_type, status):
+    answer = request(port, method, path, b" " * (5 << 20), {"Content-Type": media_type})
+    assert answer[0] == status
+
+
+def test_the_log_is_json_lines(port, log_file):
+    request(port, "GET", "/nowhere%0d%0aforged", headers={"X-Request-ID": "seen-in-the-log"})
+    deadline = time.monotonic() + PATIENCE
+    while b"seen-in-the-log" not in log_file.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for line in log_file.read_text().splitlines():
+        assert isinstance(json.loads(line), dict)
+
+
+def test_a_setting_that_cant_be_right_stops_the_start_with_one_line(tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        process = start(log, SERVER_ADDR="127.0.0.1:99999")
+        assert process.wait(PATIENCE) != 0
+    text = (tmp_path / "log").read_text()
+    assert "SERVER_ADDR" in text
+    assert len(text.strip().splitlines()) == 1
