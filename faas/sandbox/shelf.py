@@ -141,8 +141,7 @@ class Shelf:
         with os.scandir(self._folder) as found:
             for entry in found:
                 with contextlib.suppress(FileNotFoundError):
-                    if entry.name != self._incoming.name:
-                        yield entry.stat().st_mtime, entry.name
+                    yield entry.stat().st_mtime, entry.name
 
     def _remove(self, path: Path) -> None:
         # The name goes first, at once: nobody is handed a folder that is half gone.
