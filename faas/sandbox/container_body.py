@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import docker.errors
 from docker.models.containers import Container
 
 from faas.domain.function import Runtime
@@ -30,13 +31,18 @@ class ContainerBody:
 
     Args:
         background: runs a function later in another thread, for what Docker takes long over.
+        find_group: finds the control group by the first process and the container's id.
 
     Raises:
         SandboxError: Docker does not tell of it.
     """
 
     def __init__(
-        self, container: Container, runtime: Runtime, background: Callable[[Callable[[], None]], object]
+        self,
+        container: Container,
+        runtime: Runtime,
+        background: Callable[[Callable[[], None]], object],
+        find_group: Callable[[int, str], ControlGroup | None] = find,
     ) -> None:
         self.container = container
         self._runtime = runtime
@@ -50,7 +56,7 @@ class ContainerBody:
         pid = int(container.attrs["State"]["Pid"])
         self._pidfd = _open(pid) if pid else None
         # Looked up after the descriptor was opened: if the group is this container's now, the descriptor is its first process's.
-        self._group: ControlGroup | None = find(pid, str(container.id)) if pid else None
+        self._group: ControlGroup | None = find_group(pid, str(container.id)) if pid else None
         if self._group is None:
             self._close()
 
@@ -138,8 +144,9 @@ class ContainerBody:
                     return True
                 self.container.reload()
                 return self.container.attrs["State"]["Status"] in ("exited", "dead")
-        except SandboxError:
-            return False
+        except SandboxError as exc:
+            # Gone is ended; a Docker that does not answer says nothing.
+            return isinstance(exc.__cause__, docker.errors.NotFound)
 
     def _end(self) -> Death | None:
         """How it ended, once Docker knows."""
