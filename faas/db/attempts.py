@@ -13,9 +13,10 @@ from faas.domain.invocation import Claim, Status
 
 _CLAIM = f"""
     UPDATE invocations i SET status = 'running', attempts = i.attempts + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
-        queue_ms = greatest(0, extract(epoch FROM clock_timestamp() - greatest(i.created_at, i.due_at)) * 1000)::integer
+        queue_ms = least(greatest(0, extract(epoch FROM clock_timestamp() - greatest(i.created_at, i.due_at)) * 1000), 2147483647)::integer
     FROM function_revisions r
     WHERE i.id = %(id)s AND i.status = 'queued' AND i.admitted_at IS NOT NULL AND r.function_id = i.function_id AND r.number = i.revision
+      AND EXISTS (SELECT 1 FROM workers w WHERE w.id = %(worker)s)
     RETURNING i.id, i.attempts, i.max_attempts, i.platform_failures, i.function_id, i.function_name, i.payload, i.headers, i.timeout_ms,
         {functions.REVISION_COLUMNS}"""
 _FINISH = """SELECT applied, new_status, next::text[] AS next FROM faas_finish(
@@ -59,7 +60,10 @@ class Finished:
 
 
 def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
-    """Claim an admitted, queued invocation for a worker; None where there is nothing to claim (it came twice, it was cancelled)."""
+    """Claim an admitted, queued invocation for a worker; None where there is nothing to claim (it came twice, it was cancelled).
+
+    A worker that was taken as lost claims nothing before it is enrolled again: what it claimed would be an orphan, and run twice.
+    """
     with database.autocommit() as tx:
         row = tx.one(_CLAIM, {"id": invocation_id, "worker": worker})
     return _claim(row) if row else None

@@ -7,7 +7,7 @@ from faas.db.database import Database
 from faas.domain.function import Revision
 
 _CLAIM = f"""
-    UPDATE function_revisions r SET build_worker = %(worker)s
+    UPDATE function_revisions r SET build_worker = %(worker)s, build_published_at = clock_timestamp()
     FROM functions f
     WHERE f.id = r.function_id AND r.function_id = %(id)s AND r.number = %(number)s AND r.state = 'building'
       AND (r.build_worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = r.build_worker))
@@ -44,11 +44,13 @@ def fail(database: Database, revision: Revision, reason: str, error: str) -> lis
     """Make a revision failed; the invocations that waited for it end `failed` with the error (JSON text). Their ids."""
     with database.begin() as tx:
         tx.rows("SELECT 1 FROM slots WHERE function_id = %s FOR UPDATE", (revision.function_id,))
-        tx.run(
+        changed = tx.run(
             "UPDATE function_revisions SET state = 'failed', state_reason = %s, build_worker = NULL"
             " WHERE function_id = %s AND number = %s AND state = 'building'",
             (reason, *revision.key),
         )
+        if not changed:
+            return []
         rows = tx.rows(
             "UPDATE invocations SET status = 'failed', error = %s, finished_at = clock_timestamp()"
             " WHERE function_id = %s AND revision = %s AND status = 'queued' AND due_at = 'infinity' RETURNING id",
@@ -68,15 +70,22 @@ def give_back(database: Database, revision: Revision) -> int:
     return int(row.build_failures) if row else 0
 
 
-def stale(database: Database, age_s: float, limit: int) -> list[tuple[str, int]]:
-    """Builds that no living worker has and that were published longer ago than `age_s`; marked as published now."""
+def stale(database: Database, age_s: float, claimed_s: float, limit: int) -> list[tuple[str, int]]:
+    """Builds to be published again; marked as nobody's, and as published now.
+
+    Args:
+        age_s: those that no living worker has, and that were published longer ago than this.
+        claimed_s: those that were claimed longer ago than this, whoever has them: more than any build takes.
+    """
     sql = """
-        UPDATE function_revisions r SET build_published_at = clock_timestamp()
-        WHERE (r.function_id, r.number) IN (
+        WITH due AS MATERIALIZED (
             SELECT b.function_id, b.number FROM function_revisions b
             WHERE b.state = 'building' AND b.build_published_at < clock_timestamp() - %s * interval '1 second'
-              AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = b.build_worker)
+              AND (b.build_published_at < clock_timestamp() - %s * interval '1 second'
+                   OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = b.build_worker))
             ORDER BY b.build_published_at LIMIT %s FOR UPDATE SKIP LOCKED)
+        UPDATE function_revisions r SET build_published_at = clock_timestamp(), build_worker = NULL FROM due
+        WHERE r.function_id = due.function_id AND r.number = due.number
         RETURNING r.function_id, r.number"""
     with database.autocommit() as tx:
-        return [(str(row.function_id), row.number) for row in tx.rows(sql, (age_s, limit))]
+        return [(str(row.function_id), row.number) for row in tx.rows(sql, (age_s, claimed_s, limit))]

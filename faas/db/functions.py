@@ -94,13 +94,12 @@ def add_revision(tx: Transaction, function: Function, name: str, spec: Spec, cod
     return _get(tx, function.id)
 
 
-def artifact(database: Database, function_id: str, number: int) -> str | None:
+def artifact(tx: Transaction, function_id: str, number: int) -> str | None:
     """Digest of what a revision runs; None where it is not built."""
-    with database.autocommit() as tx:
-        row = tx.one(
-            "SELECT artifact_digest FROM function_revisions WHERE function_id = %s AND number = %s",
-            (function_id, number),
-        )
+    row = tx.one(
+        "SELECT artifact_digest FROM function_revisions WHERE function_id = %s AND number = %s",
+        (function_id, number),
+    )
     return row.artifact_digest if row else None
 
 

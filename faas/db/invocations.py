@@ -125,7 +125,8 @@ def cancel_queued_of(database: Database, function_id: str, limit: int) -> list[s
     """Cancel up to `limit` queued invocations of a deleted function; their ids."""
     sql = """
         UPDATE invocations SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp()
-        WHERE id IN (SELECT id FROM invocations WHERE function_id = %s AND status = 'queued' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM invocations WHERE function_id = %s AND status = 'queued' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
           AND status = 'queued'
         RETURNING id"""
     with database.autocommit() as tx:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from faas.db.database import Database
 
 
@@ -22,16 +25,27 @@ def admit(database: Database, function_id: str) -> list[str]:
         return [str(row[0]) for row in tx.rows("SELECT faas_admit(%s)", (function_id,))]
 
 
-def unheard(database: Database, age_s: float, limit: int) -> list[str]:
-    """Admitted invocations that nobody claimed since they were published `age_s` ago or longer; marked as published now."""
+def clock(database: Database, age_s: float = 0.0) -> datetime:
+    """The moment `age_s` ago, on the database's clock."""
+    with database.autocommit() as tx:
+        row: Any = tx.one("SELECT clock_timestamp() - %s * interval '1 second'", (age_s,))
+    moment: datetime = row[0]
+    return moment
+
+
+def unheard(database: Database, before: datetime, limit: int) -> list[str]:
+    """Admitted invocations that were published at `before` or earlier and that nobody claimed since; marked as published now.
+
+    A fixed moment and not an age: what one call has marked is no candidate of the next.
+    """
     sql = """
-        UPDATE invocations SET published_at = clock_timestamp() WHERE status = 'queued' AND id IN (
+        UPDATE invocations SET published_at = clock_timestamp() WHERE status = 'queued' AND id = ANY (ARRAY(
             SELECT id FROM invocations
-            WHERE status = 'queued' AND admitted_at IS NOT NULL AND published_at <= clock_timestamp() - %s * interval '1 second'
-            ORDER BY published_at LIMIT %s FOR UPDATE SKIP LOCKED)
+            WHERE status = 'queued' AND admitted_at IS NOT NULL AND published_at <= %s
+            ORDER BY published_at LIMIT %s FOR UPDATE SKIP LOCKED))
         RETURNING id"""
     with database.autocommit() as tx:
-        return [str(row.id) for row in tx.rows(sql, (age_s, limit))]
+        return [str(row.id) for row in tx.rows(sql, (before, limit))]
 
 
 def deleted_with_queue(database: Database, limit: int) -> list[str]:

@@ -30,6 +30,7 @@ class Listener:
     def __init__(self, url: str, channel: str, heard: Callable[[str], None]) -> None:
         self._url, self._channel, self._heard = url, channel, heard
         self._stopping = threading.Event()
+        self._cut_off = False
         self._thread = threading.Thread(target=self._run, name=f"listen {channel}", daemon=True)
 
     def start(self) -> None:
@@ -43,17 +44,14 @@ class Listener:
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        quiet = False
         while not self._stopping.is_set():
             try:
                 self._listen()
-                quiet = False
             except (redis.RedisError, OSError) as error:
                 # Once for each outage, not once for each attempt.
-                log.log(
-                    logging.DEBUG if quiet else logging.WARNING, "listening to %s was cut off: %s", self._channel, error
-                )
-                quiet = True
+                level = logging.DEBUG if self._cut_off else logging.WARNING
+                log.log(level, "listening to %s was cut off: %s", self._channel, error)
+                self._cut_off = True
                 self._stopping.wait(_PAUSE_SECONDS)
 
     def _listen(self) -> None:
@@ -61,6 +59,7 @@ class Listener:
         try:
             with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
                 channel.subscribe(self._channel)
+                self._cut_off = False
                 while not self._stopping.is_set():
                     message = channel.get_message(timeout=_POLL_SECONDS)
                     if message is not None:

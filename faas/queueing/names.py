@@ -10,5 +10,6 @@ QUEUE = "faas"
 ENDED = "faas:ended"
 CANCEL = "faas:cancel"
 
-# Set with every publication. Where it is gone, Redis was wiped, and all that was published must be published again.
+# Set by the reconciler alone: if publishers set it too, the first of them after a wipe would hide the wipe. Where it is gone, Redis was wiped, and
+# all that was published must be published again.
 EPOCH = "faas:epoch"

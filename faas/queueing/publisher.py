@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from faas.errors import BrokerDown
 from faas.queueing import names
@@ -53,12 +55,12 @@ class Publisher:
         messages = [_message(names.INVOKE, one, [one]) for one in run]
         commands: list[tuple[Any, ...]] = []
         if messages:
-            commands += [("LPUSH", names.QUEUE, *messages), ("SET", names.EPOCH, "1")]
+            commands.append(("LPUSH", names.QUEUE, *messages))
         commands += [("PUBLISH", names.ENDED, one) for one in ended]
         self._pipeline(commands)
 
     def wiped(self) -> bool:
-        """Whether Redis has lost what was published before. Raises BrokerDown."""
+        """Whether Redis was wiped since this was last asked (by anybody). Raises BrokerDown."""
         return bool(self._run(lambda client: client.set(names.EPOCH, "1", nx=True)))
 
     def backlog(self) -> int:
@@ -110,6 +112,8 @@ def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:
         socket_connect_timeout=_SECONDS,
         socket_keepalive=True,
         health_check_interval=15,
+        # Once more for a connection that Redis closed meanwhile. (By itself redis-py 8 would try ten times with pauses, and a caller would wait for minutes.)
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=True,
     )
 

@@ -22,6 +22,8 @@ _PORTION = 500
 _UNHEARD_SECONDS = 5.0
 _LATE_SECONDS = 300.0
 _BUILD_SECONDS = 15.0
+# Three times what the compiler may take: such a build is lost, although its worker lives.
+_BUILT_SECONDS = 900.0
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Reconciler:
         self._stopping = threading.Event()
         # Since when the database has answered without a break. While it was away nobody could beat: that is no worker's fault.
         self._up_since: float | None = None
+        # Redis was away, or a worker died with messages in hand: what was published by then may be lost although Redis was not wiped.
+        self._doubt = False
         self._duties = [
             _Duty(self.admit_due, 0.5),
             _Duty(self.publish_again, 2.0),
@@ -80,6 +84,9 @@ class Reconciler:
         except DatabaseDown as error:
             self._up_since = None
             log.warning("%s", error)
+        except BrokerDown as error:
+            self._doubt = True
+            log.warning("%s", error)
         except PlatformError as error:
             log.warning("%s", error)
         except Exception:
@@ -92,17 +99,18 @@ class Reconciler:
 
     def publish_again(self) -> None:
         """What was admitted and is not in Redis any more."""
-        if self._publisher.wiped():
-            age, why = 0.0, "Redis was wiped"
+        if self._publisher.wiped() or self._doubt:
+            age, why = 0.0, "it may be lost"
         elif self._publisher.backlog() == 0:
             age, why = _UNHEARD_SECONDS, "unheard"
         else:
             age, why = _LATE_SECONDS, "late"
-        while ids := upkeep.unheard(self._database, age, _PORTION):
+        # From here on a failure to publish raises new doubt.
+        self._doubt = False
+        before = upkeep.clock(self._database, age)
+        while ids := upkeep.unheard(self._database, before, _PORTION):
             log.info("published again", extra={"fields": {"count": len(ids), "why": why}})
             self._publisher.invocations(ids)
-            if len(ids) < _PORTION:
-                return
 
     def expire_leases(self) -> None:
         """What lost workers claimed: tried again, or ended."""
@@ -110,13 +118,14 @@ class Reconciler:
             return
         for worker in workers.lost(self._database, self._lease_s):
             if workers.forget_if_lost(self._database, worker, self._lease_s):
+                self._doubt = True
                 log.warning("a worker is lost", extra={"fields": {"worker": worker}})
         for function_id, invocation_id, attempt, failures in workers.orphans(self._database, _PORTION):
             self._endings.lose(function_id, invocation_id, attempt, failures)
 
     def build_again(self) -> None:
         """Builds that no living worker has."""
-        for function_id, number in builds.stale(self._database, _BUILD_SECONDS, _PORTION):
+        for function_id, number in builds.stale(self._database, _BUILD_SECONDS, _BUILT_SECONDS, _PORTION):
             self._publisher.build(function_id, number)
 
     def finish_deletions(self) -> None:

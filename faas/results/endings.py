@@ -65,7 +65,14 @@ class Endings:
             retry_ms=self._retry_ms(claim, outcome),
             fault="platform" if platform else "function",
         )
-        return self._write(end)
+        try:
+            return self._write(end)
+        except DatabaseDown:
+            raise
+        except Exception:
+            # The worker lives on, so no lease would ever end the attempt.
+            log.exception("an outcome can't be kept", extra={"fields": {"invocation_id": claim.invocation_id}})
+            return self._write(_unkept(end))
 
     def hand_back(self, claim: Claim) -> Finished:
         """Give an attempt back unfinished: another worker may begin it again at once, and it costs the function no attempt."""
@@ -125,6 +132,10 @@ class Endings:
     def _write_group(self, group: list[_Ticket]) -> None:
         try:
             done = self._persist([ticket.end for ticket in group])
+        except DatabaseDown as error:
+            for ticket in group:
+                ticket.error = error
+            return
         except Exception as error:
             if len(group) == 1:
                 group[0].error = error
@@ -183,6 +194,12 @@ def _platform_end(
         retry_ms=retry_ms,
         fault=fault,
     )
+
+
+def _unkept(end: AttemptEnd) -> AttemptEnd:
+    """What is written in place of an end that PostgreSQL refuses."""
+    failure = Failure(outcomes.SANDBOX_ERROR, "The outcome could not be kept; the worker's log has the reason.")
+    return _platform_end(end.function_id, end.invocation_id, end.attempt, None, "platform", failure)
 
 
 def _error_text(failure: Failure | None) -> str | None:

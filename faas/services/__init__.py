@@ -13,7 +13,6 @@ from faas.services.invocations import Invocations
 from faas.services.waiting import Waiters
 from faas.storage import Storage, open_storage
 
-
 __all__ = ["Functions", "Health", "Invocations", "Services"]
 
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import fields, replace
 
 from faas.db import functions, invocations
-from faas.db.database import Database
+from faas.db.database import Database, Transaction
 from faas.db.functions import Code
 from faas.domain import ids
 from faas.domain.function import PACKED_BYTES, Function, FunctionState, Runtime, Spec, is_handler
@@ -64,7 +64,7 @@ class Functions:
             now = functions.lock(tx, ref)
             spec = replace(now.spec, **given)
             _check(spec)
-            code = fresh or self._same_code(now, spec)
+            code = fresh or _same_code(tx, now, spec)
             function = functions.add_revision(tx, now, name or now.name, spec, code)
             run = functions.admit(tx, now.id)
         self._publish_build(function)
@@ -90,14 +90,6 @@ class Functions:
         digest = self._storage.put(package)
         return Code(digest, len(package), None if spec.runtime is Runtime.GO else digest)
 
-    def _same_code(self, function: Function, spec: Spec) -> Code:
-        """The code of a revision that changes other fields. A program that is compiled already is not compiled again."""
-        artifact: str | None = function.code_digest
-        if spec.runtime is Runtime.GO:
-            same = function.spec.runtime is Runtime.GO and function.state is FunctionState.ACTIVE
-            artifact = functions.artifact(self._database, function.id, function.revision) if same else None
-        return Code(function.code_digest, function.code_size, artifact)
-
     def _publish_build(self, function: Function) -> None:
         if function.state is FunctionState.BUILDING:
             try:
@@ -110,6 +102,15 @@ class Functions:
             self._publisher.send(run=run or (), ended=ended or ())
         except BrokerDown as error:
             log.warning("not announced, the reconciler will: %s", error)
+
+
+def _same_code(tx: Transaction, function: Function, spec: Spec) -> Code:
+    """The code of a revision that changes other fields. A program that is compiled already is not compiled again."""
+    artifact: str | None = function.code_digest
+    if spec.runtime is Runtime.GO:
+        same = function.spec.runtime is Runtime.GO and function.state is FunctionState.ACTIVE
+        artifact = functions.artifact(tx, function.id, function.revision) if same else None
+    return Code(function.code_digest, function.code_size, artifact)
 
 
 def _check(spec: Spec) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from faas.db import builds
 from faas.domain import outcome as outcomes
@@ -17,10 +19,12 @@ from faas.sandbox.shelf import unpack_source
 from faas.telemetry import logs
 from faas.worker.context import Context
 
+T = TypeVar("T")
 log = logging.getLogger("faas.worker")
 
 _COMPILE_SECONDS = 300.0
 _FAILURES = 3
+_PAUSE_SECONDS = 1.0
 _REASON_CHARACTERS = 16 * 1024
 
 
@@ -44,9 +48,11 @@ def _build(context: Context, revision: Revision) -> None:
             words = _compile(context, revision, Path(folder))
     except ClientError as error:
         words = str(error)
-    except (PlatformError, OSError) as error:
-        log.warning("the platform failed to build: %s", error)
-        if builds.give_back(context.database, revision) >= _FAILURES:
+    except DatabaseDown:
+        raise
+    except Exception as error:
+        log.warning("the platform failed to build: %s", error, exc_info=not isinstance(error, PlatformError | OSError))
+        if _insist(context, lambda: builds.give_back(context.database, revision)) >= _FAILURES:
             _fail(context, revision, f"The platform could not build it: {error}")
         return
     if words is not None:
@@ -61,7 +67,8 @@ def _compile(context: Context, revision: Revision, folder: Path) -> str | None:
     unpack_source(revision.spec, context.storage.get(revision.code_digest), source)
     words = context.engine.compile(source, program, timeout_s=_COMPILE_SECONDS)
     if words is None:
-        _announce(context, run=builds.succeed(context.database, revision, context.storage.put_file(program)))
+        digest = context.storage.put_file(program)
+        _announce(context, run=_insist(context, lambda: builds.succeed(context.database, revision, digest)))
         log.info("built")
     return words
 
@@ -72,8 +79,19 @@ def _fail(context: Context, revision: Revision, words: str) -> None:
         or "It does not compile."
     )
     error = json.dumps(asdict(Failure(outcomes.INIT_ERROR, reason)))
-    _announce(context, ended=builds.fail(context.database, revision, reason, error))
+    _announce(context, ended=_insist(context, lambda: builds.fail(context.database, revision, reason, error)))
     log.info("does not build")
+
+
+def _insist(context: Context, write: Callable[[], T]) -> T:
+    """Write when PostgreSQL is there again: a living worker's claim is nobody else's to end. Raises DatabaseDown where this worker stops before."""
+    while True:
+        try:
+            return write()
+        except DatabaseDown as error:
+            log.warning("built, not written yet: %s", error)
+            if context.draining.wait(_PAUSE_SECONDS):
+                raise
 
 
 def _announce(context: Context, *, run: list[str] | None = None, ended: list[str] | None = None) -> None:

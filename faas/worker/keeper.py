@@ -60,6 +60,9 @@ class Keeper:
                 self._beat()
             except DatabaseDown as error:
                 log.warning("the lease was not renewed: %s", error)
+            except Exception:
+                # Without this thread the worker would be taken as lost, and go on.
+                log.exception("the lease was not renewed")
 
     def _beat(self) -> None:
         context = self._context
@@ -80,6 +83,8 @@ class Keeper:
                 self._sweep()
             except PlatformError as error:
                 log.warning("leftovers were not cleared away: %s", error)
+            except Exception:
+                log.exception("leftovers were not cleared away")
             if self._stopping.wait(_SWEEP_SECONDS):
                 return
 

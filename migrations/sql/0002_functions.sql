@@ -48,8 +48,12 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    SELECT * INTO v_function FROM functions f
-    WHERE f.deleted_at IS NULL AND (CASE WHEN p_function IS NULL THEN f.name = p_name ELSE f.id = p_function END);
+    -- Two statements, so that the plans that PostgreSQL keeps use an index each.
+    IF p_function IS NULL THEN
+        SELECT * INTO v_function FROM functions f WHERE f.name = p_name AND f.deleted_at IS NULL;
+    ELSE
+        SELECT * INTO v_function FROM functions f WHERE f.id = p_function AND f.deleted_at IS NULL;
+    END IF;
     SELECT s.capacity - s.used INTO v_free FROM slots s WHERE s.function_id = v_function.id FOR UPDATE;
     IF NOT FOUND THEN
         verdict := 'missing';
@@ -136,7 +140,8 @@ BEGIN
         -- A retry that a cancellation forbids ends cancelled; one that the function's deletion forbids ends as it failed.
         new_status := CASE WHEN v_row.cancel_requested_at IS NOT NULL AND p_retry_ms IS NOT NULL THEN 'cancelled'
                            WHEN p_fault = 'handback' THEN 'cancelled' ELSE p_status END;
-        UPDATE invocations SET status = new_status, finished_at = v_now, result = p_result, error = p_error, logs = p_logs,
+        UPDATE invocations SET status = new_status, finished_at = v_now, result = p_result, logs = p_logs,
+            error = CASE WHEN new_status = 'cancelled' THEN NULL ELSE p_error END,
             init_ms = p_init_ms, duration_ms = p_duration_ms, cold_start = p_cold, memory_peak_mb = p_memory
         WHERE id = p_id;
     END IF;
