@@ -1,20 +1,29 @@
-"""The services that the running application was made with."""
+"""What the running application was made with: the services, and the word that its process is about to stop."""
 
 from __future__ import annotations
+
+import threading
 
 from flask import Flask, current_app
 
 from faas.services import Services
 
-_KEY = "faas"
+_SERVICES, _STOPPING = "faas", "faas.stopping"
 
 
 def attach(app: Flask, services: Services) -> None:
     """Give an application its services."""
-    app.extensions[_KEY] = services
+    app.extensions[_SERVICES] = services
+    app.extensions[_STOPPING] = threading.Event()
 
 
 def services(app: Flask | None = None) -> Services:
     """The services of an application, the current one where it is left out."""
-    found: Services = (app or current_app).extensions[_KEY]
+    found: Services = (app or current_app).extensions[_SERVICES]
     return found
+
+
+def stopping(app: Flask | None = None) -> threading.Event:
+    """Set when the process is told to stop: whoever holds an answer gives it then."""
+    event: threading.Event = (app or current_app).extensions[_STOPPING]
+    return event

@@ -8,7 +8,9 @@ from typing import Any
 
 from faas.domain.invocation import Invocation
 from faas.services import Invocations
+from faas.web.context import stopping
 from faas.web.render import instant
+from faas.web.waiting import wait
 
 KEEP_ALIVE_S = 10.0
 
@@ -21,8 +23,11 @@ def follow(invocations: Invocations, id_: str) -> Iterator[str]:
     yield ": following\n\n"
     record = invocations.get(id_)
     while not record.status.terminal:
-        record = invocations.wait(id_, KEEP_ALIVE_S)
+        record = wait(invocations, id_, KEEP_ALIVE_S)
         yield ": keep-alive\n\n"
+        if stopping().is_set():
+            # Without an `end`: the client connects again, to a process that stays.
+            return
     yield from _lines(record, invocations.logs(id_).decode("utf-8", "replace"))
     yield event("end", {"status": record.status.value})
 

@@ -148,7 +148,7 @@ class Duration(_Field):
 class Code(_Field):
     """A code package in base64 (RFC 4648, section 4, with padding and without line breaks); becomes bytes."""
 
-    document: ClassVar[Mapping[str, Any]] = {"type": "string", "contentEncoding": "base64", "writeOnly": True}
+    document: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "byte", "writeOnly": True}
 
     def read(self, value: Any) -> Any:
         text = _text(value)

@@ -5,6 +5,7 @@ The number of processes is gunicorn's own variable, `WEB_CONCURRENCY` (1 where i
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 from typing import Any
@@ -27,8 +28,8 @@ worker_connections = 2000
 backlog = 2048
 # For gthread this bounds the main loop, not a request: no request of ours makes the loop late.
 timeout = 60
-# Over the longest wait of an answer, so that a restart cuts none short.
-graceful_timeout = 65
+# Waits end early when the process stops (`post_worker_init`); hosts such as Heroku kill after 30 s.
+graceful_timeout = 25
 keepalive = 15
 limit_request_line = 8190
 limit_request_fields = 100
@@ -56,6 +57,17 @@ def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+
+
+def post_worker_init(worker: Any) -> None:
+    """On SIGTERM, let those who wait go with the answer that there is, before gunicorn's own handler stops the process."""
+    inherited: Any = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: Any) -> None:
+        context.stopping(worker.wsgi).set()
+        inherited(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, stream_with_context
 
 from faas.domain.ids import is_id
 from faas.domain.invocation import Invocation, Page
@@ -13,6 +13,7 @@ from faas.web import query, render, schemas
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 from faas.web.events import follow
+from faas.web.waiting import wait as wait_for
 
 _log = logging.getLogger("faas.web")
 blueprint = Blueprint("invocations", __name__)
@@ -40,7 +41,7 @@ def invoke() -> Response:
 def read(id_: str) -> Response:
     """One invocation, at once or when it is terminal."""
     known, wait = _known(id_), query.wait()
-    found = services().invocations.wait(known, wait) if wait else services().invocations.get(known)
+    found = wait_for(services().invocations, known, wait) if wait else services().invocations.get(known)
     return render.json_answer(render.invocation(found))
 
 
@@ -68,7 +69,9 @@ def logs(id_: str) -> Response:
         # Looked up here: inside the stream it is too late for a 404.
         services().invocations.get(known)
         return Response(
-            follow(services().invocations, known), content_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            stream_with_context(follow(services().invocations, known)),
+            content_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
         )
     text = services().invocations.logs(known).decode("utf-8", "replace")
     return Response(text, content_type="text/plain; charset=utf-8")
@@ -79,7 +82,7 @@ def _waited(record: Invocation, seconds: float) -> Invocation:
     if record.status.terminal:
         return record
     try:
-        return services().invocations.wait(record.id, seconds)
+        return wait_for(services().invocations, record.id, seconds)
     except PlatformError:
         _log.warning("the wait ended early", exc_info=True, extra={"fields": {"invocation_id": record.id}})
         return record

@@ -10,7 +10,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from faas.domain.invocation import Status
 from faas.web import schemas
-from faas.web.openapi_answers import COMPONENTS, FUNCTION_EXAMPLE, INVOCATION_EXAMPLE, PROBLEM_EXAMPLE
+from faas.web.openapi_answers import COMPONENTS, FUNCTION_EXAMPLE, INVOCATION_EXAMPLE, PROBLEM_EXAMPLE, QUEUED_EXAMPLE
 
 _DESCRIPTION = (
     "Deploy Python, Node.js or Go code, invoke it, and get back a durable record of what happened. Times are RFC 3339 in UTC with "
@@ -102,10 +102,10 @@ def _functions() -> dict[str, dict[str, Any]]:
 
 def _invocations() -> dict[str, dict[str, Any]]:
     record = _json("The invocation.", "Invocation", INVOCATION_EXAMPLE)
-    accepted = _json(
-        "Accepted.", "AcceptedInvocation", {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE}
-    )
-    held = accepted | {"description": "It ended while the answer was held (`Prefer: wait`)."}
+    queued = {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE, **QUEUED_EXAMPLE}
+    accepted = _json("Accepted.", "AcceptedInvocation", queued)
+    ended = {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE}
+    held = _json("It ended while the answer was held (`Prefer: wait`).", "AcceptedInvocation", ended)
     wait = _query(
         "wait",
         "Seconds to hold the answer until the invocation is terminal.",

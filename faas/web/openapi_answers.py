@@ -149,6 +149,19 @@ INVOCATION_EXAMPLE: dict[str, Any] = {
     "headers": {},
     "result": "Hello, FaaS!",
 }
+QUEUED_EXAMPLE: dict[str, Any] = {
+    "status": "queued",
+    "attempts": 0,
+    "started_at": None,
+    "finished_at": None,
+    "queue_ms": None,
+    "init_ms": None,
+    "duration_ms": None,
+    "cold_start": None,
+    "memory_peak_mb": None,
+    "worker_id": None,
+    "result": None,
+}
 PROBLEM_EXAMPLE: dict[str, Any] = {
     "type": "about:blank",
     "title": "Unprocessable Content",

@@ -74,7 +74,7 @@ class FunctionSchema(Schema):
     code = Code(
         required=True,
         document={
-            "description": "One source file, or a .zip, .tar or .tar.gz archive; at most 50 MiB packed and 250 MiB unpacked.",
+            "description": "Base64 of one source file, or of a .zip, .tar or .tar.gz archive; at most 50 MiB packed and 250 MiB unpacked.",
             "example": "ZGVmIGhhbmRsZXIoZXZlbnQsIGNvbnRleHQpOgogICAgcmV0dXJuIGV2ZW50Cg==",
         },
     )

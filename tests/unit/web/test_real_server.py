@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,13 +43,14 @@ def log_file(tmp_path_factory):
     return tmp_path_factory.mktemp("gunicorn") / "log"
 
 
-@pytest.fixture(scope="module")
-def port(log_file):
+@contextmanager
+def server(log_file):
+    """A running server: its port and its process."""
     port = free_port()
     with log_file.open("wb") as log:
         process = start(log, SERVER_ADDR=f"127.0.0.1:{port}")
+    deadline = time.monotonic() + PATIENCE
     try:
-        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 assert request(port, "GET", "/health/live")[0] == 200
@@ -58,10 +59,16 @@ def port(log_file):
                 assert process.poll() is None, log_file.read_text()
                 assert time.monotonic() < deadline, log_file.read_text()
                 time.sleep(0.1)
-        yield port
+        yield port, process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def port(log_file):
+    with server(log_file) as (port, _):
+        yield port
 
 
 def request(port, method, path, body=None, headers=()):
@@ -198,3 +205,17 @@ def test_a_setting_that_cant_be_right_stops_the_start_with_one_line(tmp_path):
     text = (tmp_path / "log").read_text()
     assert "SERVER_ADDR" in text
     assert len(text.strip().splitlines()) == 1
+
+
+def test_a_server_that_stops_answers_those_who_wait(tmp_path):
+    with server(tmp_path / "log") as (port, process), ThreadPoolExecutor(2) as pool:
+        id_ = json.loads(request(port, "POST", "/invoke", '{"function_id": "slow"}', JSON)[2])["id"]
+        held = pool.submit(request, port, "GET", f"/invocations/{id_}?wait=60")
+        preferred = pool.submit(
+            request, port, "POST", "/invoke", '{"function_id": "slow"}', {**JSON, "Prefer": "wait=60"}
+        )
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        assert (held.result(PATIENCE)[0], json.loads(held.result()[2])["status"]) == (200, "queued")
+        assert (preferred.result(PATIENCE)[0], json.loads(preferred.result()[2])["status"]) == (202, "queued")
+        assert process.wait(PATIENCE) == 0
