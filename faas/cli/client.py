@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from faas.errors import PlatformError
 
 _SECONDS = 120
+_LONGEST_WAIT = 60
 
 
 class Client:
@@ -28,18 +30,21 @@ class Client:
         self._call("DELETE", f"/functions/{quote(function['name'])}", allowed=(404,))
         return self._call("POST", "/functions", function)
 
-    def invoke(self, ref: str, payload: Any, wait: int = 60) -> dict[str, Any]:
-        """Invoke a function.
+    def invoke(self, ref: str, payload: Any, seconds: float = 300) -> dict[str, Any]:
+        """Invoke a function and wait for the end.
 
         Args:
-            wait: seconds to wait for the end.
+            seconds: how long to wait at most; a first build of a Go function takes its time.
 
         Returns:
-            The record; it may not be terminal when the time is over.
+            The record; it is not terminal where the time is over.
         """
-        return self._call(
-            "POST", "/invoke", {"function_id": ref, "payload": payload}, headers={"Prefer": f"wait={wait}"}
-        )
+        deadline = time.monotonic() + seconds
+        body = {"function_id": ref, "payload": payload}
+        record = self._call("POST", "/invoke", body, headers={"Prefer": f"wait={_wait(deadline)}"})
+        while record.get("status") in ("queued", "running") and time.monotonic() < deadline:
+            record = self._call("GET", f"/invocations/{record['id']}?wait={_wait(deadline)}")
+        return record
 
     def _call(
         self,
@@ -68,3 +73,8 @@ class Client:
             raise PlatformError(f"{method} {path} was answered with {error.code}: {detail}") from None
         except (OSError, ValueError, TypeError) as error:
             raise PlatformError(f"{method} {path} failed: {error}") from None
+
+
+def _wait(deadline: float) -> int:
+    """Whole seconds until the deadline, as far as the API takes them."""
+    return int(min(max(deadline - time.monotonic(), 0), _LONGEST_WAIT))

@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_POST = do_DELETE = answer
+    do_GET = do_POST = do_DELETE = answer
 
     def log_message(self, *_):
         return
@@ -67,8 +67,21 @@ def test_deploying_replaces_a_function_of_that_name(server, client):
 
 def test_invoking_waits_for_the_record(server, client):
     server.answers = {("POST", "/invoke"): (200, b'{"status": "succeeded"}')}
-    assert client.invoke("one", [1], wait=5) == {"status": "succeeded"}
-    assert server.asked == [("POST", "/invoke", {"function_id": "one", "payload": [1]}, "wait=5")]
+    assert client.invoke("one", [1]) == {"status": "succeeded"}
+    assert server.asked == [("POST", "/invoke", {"function_id": "one", "payload": [1]}, "wait=60")]
+
+
+def test_a_record_that_is_not_terminal_yet_is_asked_for_again(server, client):
+    server.answers = {
+        ("POST", "/invoke"): (202, b'{"id": "x", "status": "queued"}'),
+        ("GET", "/invocations/x?wait=60"): (200, b'{"id": "x", "status": "failed"}'),
+    }
+    assert client.invoke("one", None)["status"] == "failed"
+
+
+def test_when_the_time_is_over_the_record_is_given_as_it_is(server, client):
+    server.answers = {("POST", "/invoke"): (202, b'{"id": "x", "status": "queued"}')}
+    assert client.invoke("one", None, seconds=0) == {"id": "x", "status": "queued"}
 
 
 def test_an_error_is_told_with_its_detail(server, client):
