@@ -57,13 +57,12 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(storage: Storage) -> N
     storage.delete(DIGEST)
 
 
-@pytest.mark.parametrize(
-    "digest", ["", "sha256:", "sha256:../../etc/passwd", "md5:" + "a" * 64, DIGEST.upper(), DIGEST + "0", DIGEST + "\n"]
-)
-def test_only_digests_become_names(storage: Storage, digest: str) -> None:
-    for method in (storage.get, storage.exists, storage.delete):
-        with pytest.raises(StorageError):
-            method(digest)
+def test_only_digests_become_names(storage: Storage) -> None:
+    strange = ["", "sha256:", "sha256:../../etc/passwd", "md5:" + "a" * 64, DIGEST.upper(), DIGEST + "0", DIGEST + "\n"]
+    for digest in strange:
+        for method in (storage.get, storage.exists, storage.delete):
+            with pytest.raises(StorageError):
+                method(digest)
 
 
 def test_a_working_storage_passes_its_check(storage: Storage) -> None:
