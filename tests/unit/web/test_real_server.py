@@ -33,7 +33,7 @@ def start(log, **environ):
         for name, value in os.environ.items()
         if name not in ("PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS")
     }
-    variables |= {"PYTHONPATH": str(HERE), **environ}
+    variables |= {"PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[2]}", **environ}
     command = [sys.executable, "-m", "gunicorn", "-c", "python:faas.web.gunicorn", "gunicorn_app:make()"]
     return subprocess.Popen(command, env=variables, cwd=HERE, stdout=log, stderr=log)
 
