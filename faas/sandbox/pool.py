@@ -149,6 +149,16 @@ class Pool:
             if held is not None:
                 self._drop(held)
 
+    def clear(self) -> None:
+        """Destroy all sandboxes that are not in use (by other threads); fresh ones take their place."""
+        with self._lock:
+            idle = list(self._idle.values())
+            self._idle.clear()
+            for held in idle:
+                self._drop(held)
+            self._close_later(self._stems.take_all())
+            self._work.notify_all()
+
     def stats(self) -> PoolStats:
         """What the pool holds now."""
         with self._lock:

@@ -49,9 +49,10 @@ class Stems:
         return None, dead
 
     def take_all(self) -> list[Sandbox]:
-        """All there are."""
+        """All there are; their kinds stay in use."""
         taken = [sandbox for stock in self._kinds.values() for sandbox in stock.ready]
-        self._kinds.clear()
+        for stock in self._kinds.values():
+            stock.ready.clear()
         return taken
 
     def next_wanted(self, now: float) -> Kind | None:

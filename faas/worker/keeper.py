@@ -71,6 +71,8 @@ class Keeper:
             log.warning("the lease was over; %d running are given up", len(context.running))
             context.running.stop_all(Reason.LOST)
             self._enrol()
+            # Another worker of this host may have cleared away what stood ready here, as a lost worker's leftovers.
+            context.pool.clear()
         for invocation_id in workers.cancel_requests(context.database, context.incarnation):
             self._cancel(invocation_id)
 
