@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sandbox_lab import Laboratory, Workshop, add_data, read_lab
@@ -29,29 +30,37 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made.close()
 
 
+@pytest.fixture
+def workshop(engine: Engine, tmp_path: Path) -> Iterator[Workshop]:
+    """Makes sandboxes, and closes them at the end of the test."""
+    made = Workshop(engine, tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
-def workshop(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """Makes sandboxes, and closes them at the end."""
+def laboratories(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Makes the sandboxes of the laboratory functions, which many tests use."""
     made = Workshop(engine, tmp_path_factory.mktemp("functions"))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def python(workshop: Workshop) -> Laboratory:
+def python(laboratories: Workshop) -> Laboratory:
     """The laboratory function in Python."""
-    return Laboratory(workshop, Runtime.PYTHON, "main.handler", workshop.code(read_lab("main.py")))
+    return Laboratory(laboratories, Runtime.PYTHON, "main.handler", laboratories.code(read_lab("main.py")))
 
 
 @pytest.fixture(scope="session")
-def nodejs(workshop: Workshop) -> Laboratory:
+def nodejs(laboratories: Workshop) -> Laboratory:
     """The laboratory function in Node.js."""
-    return Laboratory(workshop, Runtime.NODEJS, "index.handler", workshop.code(read_lab("index.js")))
+    return Laboratory(laboratories, Runtime.NODEJS, "index.handler", laboratories.code(read_lab("index.js")))
 
 
 @pytest.fixture(scope="session")
-def go(workshop: Workshop) -> Laboratory:
+def go(laboratories: Workshop) -> Laboratory:
     """The laboratory function in Go."""
     return Laboratory(
-        workshop, Runtime.GO, "main", add_data(workshop.program({"main.go": read_lab("main.go")["main.go"]}))
+        laboratories, Runtime.GO, "main", add_data(laboratories.program({"main.go": read_lab("main.go")["main.go"]}))
     )

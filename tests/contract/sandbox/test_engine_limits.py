@@ -113,14 +113,14 @@ def test_a_daemon_costs_the_sandbox_and_a_finished_child_does_not(python: Labora
     assert not python.sandbox.usable
 
 
-def test_the_code_of_others_stays_as_it_was(python: Laboratory) -> None:
-    code = python.workshop.code(
+def test_the_code_of_others_stays_as_it_was(workshop: Workshop) -> None:
+    code = workshop.code(
         {
             "main.py": "import os\ndef handler(e, c):\n    os.chmod('data.txt', 0o666)\n    open('data.txt', 'w').write('changed')\n",
             "data.txt": "as it was",
         }
     )
-    sandbox = python.workshop.ready(Runtime.PYTHON, "main.handler", code)
+    sandbox = workshop.ready(Runtime.PYTHON, "main.handler", code)
     invoke(sandbox, None)
     sandbox.close()
     assert (code / "data.txt").read_text() == "as it was"

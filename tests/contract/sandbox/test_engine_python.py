@@ -50,12 +50,12 @@ def test_the_surroundings_are_the_functions_own(python: Laboratory) -> None:
     }
 
 
-def test_a_worker_s_variables_are_not_seen(python: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_s_variables_are_not_seen(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PASSWORD", "secret")
-    sandbox = python.workshop.ready(
+    sandbox = workshop.ready(
         Runtime.PYTHON,
         "main.handler",
-        python.workshop.code({"main.py": "import os\ndef handler(e, c):\n    return dict(os.environ)\n"}),
+        workshop.code({"main.py": "import os\ndef handler(e, c):\n    return dict(os.environ)\n"}),
     )
     seen = json.loads(invoke(sandbox, None).result or "")
     assert set(seen) <= {"PATH", "HOME", "TMPDIR", "LANG", "TZ", "HOSTNAME", "LC_CTYPE"}, seen
