@@ -14,7 +14,7 @@ from faas.db import builds
 from faas.domain import outcome as outcomes
 from faas.domain.function import Revision
 from faas.domain.outcome import Failure
-from faas.errors import BrokerDown, ClientError, DatabaseDown, PlatformError
+from faas.errors import BrokerDown, ClientError, DatabaseDown, FunctionError, PlatformError
 from faas.sandbox.shelf import unpack_source
 from faas.telemetry import logs
 from faas.worker.context import Context
@@ -46,7 +46,7 @@ def _build(context: Context, revision: Revision) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="build-", dir=_folder(context)) as folder:
             words = _compile(context, revision, Path(folder))
-    except ClientError as error:
+    except (ClientError, FunctionError) as error:
         words = str(error)
     except DatabaseDown:
         raise

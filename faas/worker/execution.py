@@ -9,7 +9,7 @@ from faas.db import attempts
 from faas.domain import outcome as outcomes
 from faas.domain.invocation import Claim, Status
 from faas.domain.outcome import Outcome
-from faas.errors import BrokerDown, DatabaseDown, PlatformError
+from faas.errors import BrokerDown, DatabaseDown, FunctionError, PlatformError
 from faas.results.backend import Ended
 from faas.sandbox.engine import Call, Sandbox
 from faas.telemetry import logs
@@ -53,6 +53,8 @@ def _outcome(context: Context, running: Running) -> Outcome:
     claim = running.claim
     try:
         outcome = _in_sandbox(context, running)
+    except FunctionError as error:
+        outcome = outcomes.failed(outcomes.INIT_ERROR, str(error))
     except PlatformError as error:
         log.warning("the platform failed: %s", error)
         outcome = outcomes.failed(outcomes.SANDBOX_ERROR, str(error))
