@@ -18,6 +18,8 @@ from faas.web import migrate
 
 START_SECONDS = 90.0
 _numbers = itertools.count(1)
+# What a test may leave behind, each before the one that it refers to.
+_TABLES = ("attempts", "invocations", "idempotency_keys", "workers", "slots", "function_revisions", "functions")
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +55,38 @@ def administer(url: str, statement: str) -> None:
 
 
 @pytest.fixture
-def database_url(servers: tuple[str, str]) -> Iterator[str]:
-    """A migrated database of the test's own."""
+def fresh_database_url(servers: tuple[str, str]) -> Iterator[str]:
+    """A migrated database of the test's own, for those that change its tables. It takes a second to make: `database_url` does for the others."""
     name = f"test_{next(_numbers)}"
     administer(servers[0], f"CREATE DATABASE {name} TEMPLATE faas")
     try:
         yield servers[0].rpartition("/")[0] + f"/{name}"
     finally:
         administer(servers[0], f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_database_url(servers: tuple[str, str]) -> str:
+    """The database that `database_url` empties."""
+    administer(servers[0], "CREATE DATABASE shared TEMPLATE faas")
+    return servers[0].rpartition("/")[0] + "/shared"
+
+
+@pytest.fixture
+def database_url(shared_database_url: str) -> str:
+    """A migrated, empty database."""
+    administer(
+        shared_database_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shared'",
+    )
+    connection = psycopg2.connect(shared_database_url)
+    try:
+        with connection, connection.cursor() as cursor:
+            for table in _TABLES:
+                cursor.execute(f"DELETE FROM {table}")
+    finally:
+        connection.close()
+    return shared_database_url
 
 
 @pytest.fixture
