@@ -70,6 +70,16 @@ def environment(folder: Path, *, cache: str, home: str) -> dict[str, str]:
     }
 
 
+def complaint(made: Path) -> str | None:
+    """What is wrong with what the compiler made, although it was content: of a package that is not `main` it makes a library.
+
+    Returns:
+        None for a program (ELF: the System V ABI's first four bytes).
+    """
+    with made.open("rb") as file:
+        return None if file.read(4) == b"\x7fELF" else "The package is not main: it makes no program."
+
+
 def words(output: bytes) -> str:
     """What the compiler said, as text for an owner: the first 16 KiB."""
     text = output[:WORDS_BYTES].decode(errors="replace").replace("\0", "\ufffd").strip()

@@ -15,6 +15,7 @@ from faas.domain import outcome as outcomes
 from faas.domain.function import Revision
 from faas.domain.outcome import Failure
 from faas.errors import BrokerDown, ClientError, DatabaseDown, FunctionError, PlatformError
+from faas.sandbox import gobuild
 from faas.sandbox.shelf import unpack_source
 from faas.telemetry import logs
 from faas.worker.context import Context
@@ -65,7 +66,7 @@ def _compile(context: Context, revision: Revision, folder: Path) -> str | None:
     source.mkdir()
     program.parent.mkdir()
     unpack_source(revision.spec, context.storage.get(revision.code_digest), source)
-    words = context.engine.compile(source, program, timeout_s=_COMPILE_SECONDS)
+    words = context.engine.compile(source, program, timeout_s=_COMPILE_SECONDS) or gobuild.complaint(program)
     if words is None:
         digest = context.storage.put_file(program)
         _announce(context, run=_insist(context, lambda: builds.succeed(context.database, revision, digest)))
