@@ -32,6 +32,8 @@ START_SECONDS = 120.0
 LEASE = 3.0
 GRACE = 1.0
 PLATFORM_RETRIES = 2
+# Threads of a worker: few, since each may need a container.
+THREADS = 12
 TERMINAL = {"succeeded", "failed", "timed_out", "cancelled"}
 HANDLERS = {"python": "main.handler", "nodejs": "index.handler", "go": "main"}
 _MODULES = {
@@ -65,14 +67,16 @@ class Cluster:
 
     def __init__(self, root: Path, engine: str, *, controllers: int = 2, workers: int = 2, clocks: int = 2) -> None:
         self.root, self.engine = root, engine
+        self.database_url = self.redis_url = ""
+        self._ports: dict[str, int] = {}
         self.work = root / "work"
         self._sizes = {"controller": controllers, "worker": workers, "clock": clocks}
         self._children: dict[str, Child] = {}
         self._programs: dict[str, Program] = {}
         self._made: list[str] = []
 
-    def start(self) -> None:
-        """Start everything, and wait until it is healthy."""
+    def start_servers(self) -> None:
+        """Start PostgreSQL, without any tables, and Redis."""
         _open_way_to(self.root)
         for folder in ("logs", "run", "functions"):
             (self.root / folder).mkdir()
@@ -82,6 +86,10 @@ class Cluster:
         self._programs |= {"postgres": database.program, "redis": broker.program}
         for name in ("postgres", "redis"):
             self.begin(name)
+
+    def start(self) -> None:
+        """Start everything, and wait until it is healthy."""
+        self.start_servers()
         run(self._program("migrations", ("faas.cli", "db", "upgrade")), START_SECONDS)
         self._ports = {f"controller{n}": free_port() for n in range(1, self._sizes["controller"] + 1)}
         for role, size in self._sizes.items():
@@ -164,16 +172,13 @@ class Cluster:
             "WORKER_RUNTIME_TYPE": self.engine,
             "WORKER_LEASE": f"{LEASE}",
             "WORKER_GRACE": f"{GRACE}",
+            "WORKER_CONCURRENCY": f"{THREADS}",
             "WORKER_MEMORY_MB": "8192",
             "PLATFORM_RETRIES": f"{PLATFORM_RETRIES}",
         }
 
     def _program(self, name: str, module: tuple[str, ...]) -> Program:
-        extra = (
-            {"WORKER_ID": name, "PORT": f"{self._ports[name]}"}
-            if name in getattr(self, "_ports", {})
-            else {"WORKER_ID": name}
-        )
+        extra = {"WORKER_ID": name} | ({"PORT": f"{self._ports[name]}"} if name in self._ports else {})
         program = Program(
             name, (sys.executable, "-m", *module), {**self.environment(), **extra}, self._log(name), self.root / "run"
         )

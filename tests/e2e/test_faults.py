@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from e2e.cluster import PLATFORM_RETRIES, Cluster, eventually, parallel
+from e2e.cluster import PLATFORM_RETRIES, THREADS, Cluster, eventually, parallel
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -21,12 +21,13 @@ def incarnation(cluster: Cluster, name: str) -> str:
 
 
 def test_a_wiped_redis_loses_nothing(cluster: Cluster) -> None:
-    function = cluster.deploy(max_concurrency=20)
-    # More than the workers have in their hands, so that most of the messages lie in Redis or are not there yet.
+    function = cluster.deploy(max_concurrency=60)
+    # As many as the workers have threads, and as many as they fetch early: the messages of the others lie in Redis.
     blocker = cluster.deploy(max_concurrency=200)
-    held = cluster.submit_all(blocker, [{"sleep": 2}] * 64)
+    held = cluster.submit_all(blocker, [{"sleep": 1}] * 4 * THREADS)
     ids = cluster.submit_all(function, [{"token": n} for n in range(100)])
     cluster.flush_redis()
+    assert "queued" in {cluster.record(ids[0])["status"], cluster.record(ids[-1])["status"]}
     records = cluster.wait_all(ids)
     assert [(record["status"], record["result"]["token"]) for record in records] == [
         ("succeeded", n) for n in range(100)
@@ -115,6 +116,11 @@ def test_a_worker_that_sleeps_past_its_lease_can_not_write_over_the_end(cluster:
     time.sleep(1)
     assert cluster.record(invocation) == record
     assert cluster.attempts(invocation) == [(1, "failed", "Platform.WorkerLost", owner)]
+    # What stood ready in it was cleared away by the other, and is not given to anybody.
+    for other in set(cluster.workers) - {stopped}:
+        cluster.kill(other, signal.SIGTERM)
+    later = cluster.invoke(function)
+    assert (later["status"], later["attempts"], later["worker_id"]) == ("succeeded", 1, owner)
     assert cluster.sql("SELECT used FROM slots WHERE function_id = %s", function) == [(0,)]
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from e2e.cluster import PATIENCE, Cluster, eventually, median, parallel, peak, worker_name
+from e2e.cluster import PATIENCE, THREADS, Cluster, eventually, median, parallel, peak, worker_name
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -22,9 +22,9 @@ def test_a_limit_of_two_is_never_passed_with_two_workers_and_is_used(cluster: Cl
 
 
 def test_both_workers_take_work(cluster: Cluster) -> None:
-    function = cluster.deploy(max_concurrency=40)
+    function = cluster.deploy(max_concurrency=THREADS + 4)
     # More than one worker has threads for.
-    records = cluster.wait_all(cluster.submit_all(function, [{"sleep": 1}] * 40))
+    records = cluster.wait_all(cluster.submit_all(function, [{"sleep": 1}] * (THREADS + 4)))
     assert {worker_name(record["worker_id"]) for record in records} == set(cluster.workers)
 
 
@@ -46,7 +46,7 @@ def test_three_hundred_slow_calls_of_one_function_do_not_delay_another(cluster: 
 
 
 def test_two_hundred_at_once_all_end_with_their_own_results(cluster: Cluster) -> None:
-    function = cluster.deploy(max_concurrency=16)
+    function = cluster.deploy(max_concurrency=8)
     tokens = [f"token {n}" for n in range(200)]
     records = cluster.wait_all(
         cluster.submit_all(function, [{"token": token} for token in tokens], threads=32), 2 * PATIENCE
