@@ -28,24 +28,50 @@ def spec(**changes: Any) -> Spec:
 
 def revision(**changes: Any) -> Revision:
     """A revision that is in no database."""
-    given = {"function_id": ids.uuid7(), "function_name": "f", "number": 1, "spec": spec(), "code_digest": DIGEST, "artifact_digest": DIGEST}
+    given = {
+        "function_id": ids.uuid7(),
+        "function_name": "f",
+        "number": 1,
+        "spec": spec(),
+        "code_digest": DIGEST,
+        "artifact_digest": DIGEST,
+    }
     return Revision(**{**given, **changes})
 
 
 def claim(**changes: Any) -> Claim:
     """A claim that is in no database."""
-    given = {"invocation_id": ids.uuid7(), "attempt": 1, "max_attempts": 1, "platform_failures": 0, "revision": revision(), "payload": "null", "headers": {}, "timeout_ms": 1000}
+    given = {
+        "invocation_id": ids.uuid7(),
+        "attempt": 1,
+        "max_attempts": 1,
+        "platform_failures": 0,
+        "revision": revision(),
+        "payload": "null",
+        "headers": {},
+        "timeout_ms": 1000,
+    }
     return Claim(**{**given, **changes})
 
 
 def function(database: Database, *, name: str | None = None, artifact: str | None = DIGEST, **changes: Any) -> Function:
     """A stored function; `artifact=None` leaves it building."""
-    return functions.create(database, ids.uuid7(), name or f"function-{next(_numbers)}", spec(**changes), Code(DIGEST, 10, artifact))
+    return functions.create(
+        database, ids.uuid7(), name or f"function-{next(_numbers)}", spec(**changes), Code(DIGEST, 10, artifact)
+    )
 
 
 def accept(database: Database, ref: str, **changes: Any) -> invocations.Acceptance:
     """The verdict on one more invocation."""
-    given = {"invocation_id": ids.uuid7(), "function": ref, "payload": "null", "headers": {}, "timeout_ms": None, "key": None, "fingerprint": b""}
+    given = {
+        "invocation_id": ids.uuid7(),
+        "function": ref,
+        "payload": "null",
+        "headers": {},
+        "timeout_ms": None,
+        "key": None,
+        "fingerprint": b"",
+    }
     return invocations.accept(database, **{**given, **changes})
 
 

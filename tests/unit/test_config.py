@@ -22,7 +22,17 @@ def test_an_empty_environment_gives_the_seeds_defaults():
 
 def test_the_parts_make_the_urls_with_their_special_characters_quoted():
     settings = config.load(
-        {"DB_HOST": "db", "DB_PORT": "6543", "DB_USER": "a@b", "DB_PASSWORD": "p/w:?", "DB_NAME": "n", "DB_SSLMODE": "require", "REDIS_ADDR": "cache:7000", "REDIS_PASSWORD": "x@y", "REDIS_DB": "3"}
+        {
+            "DB_HOST": "db",
+            "DB_PORT": "6543",
+            "DB_USER": "a@b",
+            "DB_PASSWORD": "p/w:?",
+            "DB_NAME": "n",
+            "DB_SSLMODE": "require",
+            "REDIS_ADDR": "cache:7000",
+            "REDIS_PASSWORD": "x@y",
+            "REDIS_DB": "3",
+        }
     )
     assert settings.database_url == "postgresql://a%40b:p%2Fw%3A%3F@db:6543/n?sslmode=require"
     assert settings.redis_url == "redis://:x%40y@cache:7000/3"
@@ -33,7 +43,16 @@ def test_a_folder_as_the_databases_host_is_a_socket():
 
 
 def test_urls_and_port_win_over_the_parts():
-    settings = config.load({"DATABASE_URL": "postgres://u:p@h/d", "DB_HOST": "other", "REDIS_URL": "rediss://r:1/2", "REDIS_ADDR": "other:1", "PORT": "5000", "SERVER_ADDR": "0.0.0.0:80"})
+    settings = config.load(
+        {
+            "DATABASE_URL": "postgres://u:p@h/d",
+            "DB_HOST": "other",
+            "REDIS_URL": "rediss://r:1/2",
+            "REDIS_ADDR": "other:1",
+            "PORT": "5000",
+            "SERVER_ADDR": "0.0.0.0:80",
+        }
+    )
     assert settings.database_url == "postgresql://u:p@h/d"
     assert settings.redis_url == "rediss://r:1/2"
     assert (settings.server_host, settings.server_port) == ("0.0.0.0", 5000)
@@ -41,7 +60,12 @@ def test_urls_and_port_win_over_the_parts():
 
 @pytest.mark.parametrize(
     ("variables", "engine"),
-    [({"WORKER_USE_CONTAINER": "false"}, "simple"), ({"WORKER_USE_CONTAINER": "true"}, "container"), ({"WORKER_RUNTIME_TYPE": "simple"}, "simple"), ({"WORKER_RUNTIME_TYPE": "simple", "WORKER_USE_CONTAINER": "0"}, "simple")],
+    [
+        ({"WORKER_USE_CONTAINER": "false"}, "simple"),
+        ({"WORKER_USE_CONTAINER": "true"}, "container"),
+        ({"WORKER_RUNTIME_TYPE": "simple"}, "simple"),
+        ({"WORKER_RUNTIME_TYPE": "simple", "WORKER_USE_CONTAINER": "0"}, "simple"),
+    ],
 )
 def test_two_variables_choose_the_engine(variables, engine):
     assert config.load(variables).worker_engine == engine

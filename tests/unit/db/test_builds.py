@@ -54,7 +54,10 @@ def test_who_waited_for_the_build_is_admitted_up_to_the_limit(database, made):
     got = builds.claim(database, made.id, 1, worker(database))
     assert builds.succeed(database, got, "sha256:program") == [one.invocation_id for one in waiting[:2]]
     assert functions.get(database, made.id).state is FunctionState.ACTIVE
-    assert attempts.claim(database, waiting[0].invocation_id, worker(database)).revision.artifact_digest == "sha256:program"
+    assert (
+        attempts.claim(database, waiting[0].invocation_id, worker(database)).revision.artifact_digest
+        == "sha256:program"
+    )
     assert slots(database, made.id) == (2, 2)
     assert accept(database, made.id).verdict == "accepted"
 

@@ -16,7 +16,13 @@ from faas.errors import Conflict, Invalid, NotFound
 
 
 def ending(claim: Claim, **changes) -> AttemptEnd:
-    given = {"function_id": claim.revision.function_id, "invocation_id": claim.invocation_id, "attempt": claim.attempt, "status": Status.SUCCEEDED, "result": "1"}
+    given = {
+        "function_id": claim.revision.function_id,
+        "invocation_id": claim.invocation_id,
+        "attempt": claim.attempt,
+        "status": Status.SUCCEEDED,
+        "result": "1",
+    }
     return AttemptEnd(**{**given, **changes})
 
 
@@ -30,7 +36,13 @@ def test_an_accepted_invocation_is_queued_admitted_and_pinned_to_its_revision(da
     assert (verdict.verdict, verdict.admitted) == ("accepted", True)
     record = invocations.get(database, verdict.invocation_id)
     assert record == verdict.invocation
-    assert (record.status, record.revision, record.payload, record.headers, record.attempts) == (Status.QUEUED, 1, {"a": 1}, {"x": "y"}, 0)
+    assert (record.status, record.revision, record.payload, record.headers, record.attempts) == (
+        Status.QUEUED,
+        1,
+        {"a": 1},
+        {"x": "y"},
+        0,
+    )
     assert column(database, record.id, "timeout_ms") == 700
     assert slots(database, made.id) == (1, 10)
 
@@ -65,7 +77,11 @@ def test_a_claim_gives_payload_attempt_and_revision_once(database):
     by = worker(database)
     got = attempts.claim(database, accepted.id, by)
     assert (got.attempt, got.payload, got.headers, got.timeout_ms) == (1, "[1]", {"h": "v"}, made.spec.timeout_ms)
-    assert (got.revision.key, got.revision.spec, got.revision.artifact_digest) == ((made.id, 1), made.spec, factories.DIGEST)
+    assert (got.revision.key, got.revision.spec, got.revision.artifact_digest) == (
+        (made.id, 1),
+        made.spec,
+        factories.DIGEST,
+    )
     assert attempts.claim(database, accepted.id, by) is None
     record = invocations.get(database, accepted.id)
     assert (record.status, record.worker_id, record.attempts) == (Status.RUNNING, by, 1)
@@ -84,7 +100,11 @@ def test_a_worker_that_is_not_enrolled_claims_nothing(database):
 
 def test_what_waited_for_months_can_still_be_claimed(database):
     accepted = invocation(database, function(database).id)
-    run_sql(database, "UPDATE invocations SET created_at = now() - interval '90 days', due_at = now() - interval '90 days' WHERE id = %s", accepted.id)
+    run_sql(
+        database,
+        "UPDATE invocations SET created_at = now() - interval '90 days', due_at = now() - interval '90 days' WHERE id = %s",
+        accepted.id,
+    )
     assert attempts.claim(database, accepted.id, worker(database)) is not None
     assert invocations.get(database, accepted.id).queue_ms == 2**31 - 1
 
@@ -93,10 +113,25 @@ def test_an_end_makes_the_row_terminal_and_admits_the_next(database):
     made = function(database, max_concurrency=1)
     first = claimed(database, made.id)
     second = accept(database, made.id)
-    done = finish(database, first, result='{"x": [1]}', logs=b"said\xff", init_ms=3, duration_ms=4, cold_start=True, memory_peak_mb=1.5)
+    done = finish(
+        database,
+        first,
+        result='{"x": [1]}',
+        logs=b"said\xff",
+        init_ms=3,
+        duration_ms=4,
+        cold_start=True,
+        memory_peak_mb=1.5,
+    )
     assert (done.applied, done.status, done.admitted) == (True, Status.SUCCEEDED, [second.invocation_id])
     record = invocations.get(database, first.invocation_id)
-    assert (record.status, record.result, record.error, record.init_ms, record.duration_ms) == (Status.SUCCEEDED, {"x": [1]}, None, 3, 4)
+    assert (record.status, record.result, record.error, record.init_ms, record.duration_ms) == (
+        Status.SUCCEEDED,
+        {"x": [1]},
+        None,
+        3,
+        4,
+    )
     assert (record.cold_start, record.memory_peak_mb) == (True, 1.5)
     assert record.finished_at >= record.started_at
     assert invocations.logs(database, record.id) == b"said\xff"
@@ -106,7 +141,9 @@ def test_an_end_makes_the_row_terminal_and_admits_the_next(database):
 def test_only_the_first_of_two_ends_is_written(database):
     made = function(database)
     got = claimed(database, made.id)
-    first, second = attempts.finish(database, [ending(got, result="1"), ending(got, result="2", status=Status.SUCCEEDED)])
+    first, second = attempts.finish(
+        database, [ending(got, result="1"), ending(got, result="2", status=Status.SUCCEEDED)]
+    )
     assert (first.applied, second.applied, second.admitted) == (True, False, [])
     assert not finish(database, got, result="3").applied
     assert invocations.get(database, got.invocation_id).result == 1
@@ -128,7 +165,16 @@ def test_a_stale_attempt_is_refused(database):
 def test_a_retry_waits_for_its_time_without_a_slot_and_is_remembered(database):
     made = function(database, max_concurrency=1)
     got = claimed(database, made.id)
-    done = finish(database, got, status=Status.FAILED, result=None, error='{"type": "E"}', error_type="E", retry_ms=3_600_000, logs=b"first")
+    done = finish(
+        database,
+        got,
+        status=Status.FAILED,
+        result=None,
+        error='{"type": "E"}',
+        error_type="E",
+        retry_ms=3_600_000,
+        logs=b"first",
+    )
     assert (done.applied, done.status, done.admitted) == (True, Status.QUEUED, [])
     assert slots(database, made.id) == (0, 1)
     assert upkeep.admit(database, made.id) == []
@@ -136,11 +182,16 @@ def test_a_retry_waits_for_its_time_without_a_slot_and_is_remembered(database):
     assert (record.status, record.error, record.attempts, record.max_attempts) == (Status.QUEUED, None, 1, 1)
     assert column(database, record.id, "due_at - clock_timestamp()") > timedelta(minutes=50)
     with database.autocommit() as tx:
-        kept = tx.one("SELECT number, status, error_type, worker_id FROM attempts WHERE invocation_id = %s", (record.id,))
+        kept = tx.one(
+            "SELECT number, status, error_type, worker_id FROM attempts WHERE invocation_id = %s", (record.id,)
+        )
     assert tuple(kept)[:3] == (1, "failed", "E")
 
 
-@pytest.mark.parametrize(("fault", "more", "failures", "word"), [("function", 0, 0, "failed"), ("platform", 1, 1, "failed"), ("handback", 1, 0, "handed_back")])
+@pytest.mark.parametrize(
+    ("fault", "more", "failures", "word"),
+    [("function", 0, 0, "failed"), ("platform", 1, 1, "failed"), ("handback", 1, 0, "handed_back")],
+)
 def test_what_the_platform_spoils_costs_the_function_no_attempt(database, fault, more, failures, word):
     got = claimed(database, function(database).id)
     finish(database, got, status=Status.FAILED, retry_ms=0, fault=fault)
@@ -154,7 +205,9 @@ def test_what_the_platform_spoils_costs_the_function_no_attempt(database, fault,
 def test_queue_ms_of_a_retry_counts_from_when_it_fell_due(database):
     made = function(database)
     got = claimed(database, made.id)
-    run_sql(database, "UPDATE invocations SET created_at = created_at - interval '1 hour' WHERE id = %s", got.invocation_id)
+    run_sql(
+        database, "UPDATE invocations SET created_at = created_at - interval '1 hour' WHERE id = %s", got.invocation_id
+    )
     finish(database, got, status=Status.FAILED, retry_ms=0)
     attempts.claim(database, got.invocation_id, worker(database))
     assert invocations.get(database, got.invocation_id).queue_ms < 1_800_000
@@ -221,7 +274,9 @@ def test_deleting_ends_the_queue_and_lets_the_running_finish(database):
     assert function(database, name="gone").id != made.id
 
 
-@pytest.mark.parametrize(("fault", "status"), [("function", Status.FAILED), ("platform", Status.FAILED), ("handback", Status.CANCELLED)])
+@pytest.mark.parametrize(
+    ("fault", "status"), [("function", Status.FAILED), ("platform", Status.FAILED), ("handback", Status.CANCELLED)]
+)
 def test_nothing_of_a_deleted_function_is_tried_again(database, fault, status):
     made = function(database)
     got = claimed(database, made.id)
@@ -235,7 +290,9 @@ def test_names_are_unique_among_the_living(database):
         function(database, name="taken")
     other = function(database, name="other")
     with pytest.raises(Conflict), database.begin() as tx:
-        functions.add_revision(tx, functions.lock(tx, other.id), "taken", other.spec, functions.Code(factories.DIGEST, 1, factories.DIGEST))
+        functions.add_revision(
+            tx, functions.lock(tx, other.id), "taken", other.spec, functions.Code(factories.DIGEST, 1, factories.DIGEST)
+        )
     assert functions.get(database, "taken").id == made.id
     assert functions.get(database, "other").revision == 1
 
@@ -255,7 +312,12 @@ def test_pages_of_invocations_follow_one_another_without_gaps(database):
     assert seen == made[::-1]
     assert [item.payload for item in page.items] == [None] * len(page.items)
     assert len(invocations.find(database, function_id=None, status=None, limit=50, cursor=None).items) == 8
-    assert [item.id for item in invocations.find(database, function_id=mine.id, status=Status.CANCELLED, limit=50, cursor=None).items] == [made[0]]
+    assert [
+        item.id
+        for item in invocations.find(
+            database, function_id=mine.id, status=Status.CANCELLED, limit=50, cursor=None
+        ).items
+    ] == [made[0]]
 
 
 def test_pages_of_functions_follow_one_another_and_a_name_matches_exactly(database):
@@ -270,7 +332,10 @@ def test_pages_of_functions_follow_one_another_and_a_name_matches_exactly(databa
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "MTIz", "=", "MDE5MmYwYzEtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAw="])
 def test_a_tampered_cursor_is_invalid(database, cursor):
-    for ask in (lambda: invocations.find(database, function_id=None, status=None, limit=1, cursor=cursor), lambda: functions.find(database, name=None, limit=1, cursor=cursor)):
+    for ask in (
+        lambda: invocations.find(database, function_id=None, status=None, limit=1, cursor=cursor),
+        lambda: functions.find(database, name=None, limit=1, cursor=cursor),
+    ):
         with pytest.raises(Invalid) as caught:
             ask()
         assert list(caught.value.errors) == ["cursor"]

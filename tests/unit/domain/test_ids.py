@@ -32,12 +32,28 @@ def test_threads_never_make_the_same_id():
     assert all(some == sorted(some) for some in lists)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0192F0C1-0000-7000-8000-000000000000", "{0192f0c1-0000-7000-8000-000000000000}", "0192f0c1-0000-7000-8000-00000000000g"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "0192F0C1-0000-7000-8000-000000000000",
+        "{0192f0c1-0000-7000-8000-000000000000}",
+        "0192f0c1-0000-7000-8000-00000000000g",
+    ],
+)
 def test_only_the_canonical_form_is_an_id(text):
     assert not ids.is_id(text)
 
 
-@pytest.mark.parametrize("text", ["0192F0C1-0000-7000-8000-000000000000", "0192f0c10000700080000000000000aa", "{0192f0c1-0000-7000-8000-000000000000}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0192F0C1-0000-7000-8000-000000000000",
+        "0192f0c10000700080000000000000aa",
+        "{0192f0c1-0000-7000-8000-000000000000}",
+    ],
+)
 def test_any_notation_of_a_uuid_looks_like_an_id(text):
     assert ids.looks_like_id(text)
     assert not ids.looks_like_id(text[:-2])

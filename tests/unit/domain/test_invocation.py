@@ -39,6 +39,18 @@ def test_only_failures_of_the_platform_are_the_platforms():
     assert not outcome.failed("PlatformError", "").failure.is_platform
 
 
-@pytest.mark.parametrize(("name", "kept"), [("ValueError", "ValueError"), ("$x", "$x"), ("Function.Timeout", "Error"), ("Platform.WorkerLost", "Error"), ("", "Error"), ("a" * 129, "Error"), (None, "Error"), ("A\n", "Error")])
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("ValueError", "ValueError"),
+        ("$x", "$x"),
+        ("Function.Timeout", "Error"),
+        ("Platform.WorkerLost", "Error"),
+        ("", "Error"),
+        ("a" * 129, "Error"),
+        (None, "Error"),
+        ("A\n", "Error"),
+    ],
+)
 def test_no_function_can_make_a_type_of_the_platforms(name, kept):
     assert outcome.class_name(name) == kept
