@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from faas.db import workers
@@ -10,6 +11,8 @@ from faas.errors import PlatformError
 from faas.queueing.publisher import Publisher
 from faas.services.requests import HealthReport
 from faas.storage import Storage
+
+log = logging.getLogger("faas.services")
 
 
 class Health:
@@ -21,10 +24,10 @@ class Health:
     def check(self) -> HealthReport:
         """Run every check; none is left out because another failed."""
         checks = {
-            "database": _word(self._database.ping),
-            "broker": _word(self._publisher.ping),
-            "storage": _word(self._storage.check),
-            "workers": _word(self._workers),
+            "database": _word(self._database.ping, "PostgreSQL does not answer"),
+            "broker": _word(self._publisher.ping, "Redis does not answer"),
+            "storage": _word(self._storage.check, "the code storage can't be used"),
+            "workers": _word(self._workers, "no worker is alive"),
         }
         return HealthReport(all(word == "ok" for word in checks.values()), checks)
 
@@ -33,9 +36,11 @@ class Health:
             raise PlatformError("no worker is alive")
 
 
-def _word(check: Callable[[], None]) -> str:
+def _word(check: Callable[[], None], complaint: str) -> str:
+    """`ok`, or the complaint. What the library said goes to the log alone: it has host and user names in it."""
     try:
         check()
     except PlatformError as error:
-        return str(error)
+        log.warning("%s: %s", complaint, error)
+        return complaint
     return "ok"
