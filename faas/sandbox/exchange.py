@@ -25,6 +25,7 @@ _SANDBOXES = "sandboxes"
 SOCKET = "agent.sock"
 STREAMS = ("stdout", "stderr")
 CODE = "code"
+_TRIES = 20
 
 
 class Exchange:
@@ -42,6 +43,7 @@ class Exchange:
 
     def __init__(self, work_dir: Path, owner: Owner, sandbox_id: str, *, copy: bool = False) -> None:
         self.path = owner_folder(work_dir, owner.worker) / sandbox_id
+        self._owner = owner
         self._copy = copy
         self._listener: socket.socket | None = None
         self.streams: dict[str, int] = {}
@@ -59,8 +61,7 @@ class Exchange:
 
     def _make(self) -> None:
         # Other users of the host are kept out by the parent; the sandbox's user comes in by the mount, so what is below is open to it.
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir()
+        self._make_folder()
         self.code.mkdir()
         for folder in (self.path, self.code):
             folder.chmod(0o755)
@@ -70,6 +71,15 @@ class Exchange:
         _bind(self._listener, self.path)
         (self.path / SOCKET).chmod(0o666)
         self._listener.listen(1)
+
+    def _make_folder(self) -> None:
+        for _ in range(_TRIES):
+            scratch(self.path.parents[2], self._owner)
+            # The end of another sandbox may just have removed the parent, which was empty.
+            with contextlib.suppress(FileNotFoundError):
+                self.path.mkdir()
+                return
+        self.path.mkdir()
 
     def _make_fifo(self, path: Path, name: str) -> None:
         os.mkfifo(path, 0o600)
@@ -150,6 +160,13 @@ class Exchange:
         remove_tree(self.path)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
+
+
+def scratch(work_dir: Path, owner: Owner) -> Path:
+    """The folder of all that an incarnation makes and that ends with it; made where it is not there."""
+    folder = owner_folder(work_dir, owner.worker)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def owners(work_dir: Path) -> set[str]:

@@ -11,6 +11,8 @@ from sandbox_lab import ENVIRONMENT, HEADERS, Laboratory, Workshop, invoke, line
 from faas.domain.function import MIB, Runtime
 from faas.domain.outcome import Outcome
 
+# The first build of Go programs has the standard library in it, which takes minutes on a slow machine.
+pytestmark = pytest.mark.timeout(600)
 OUTPUTS = [
     ("plain", "plain"), ("plain\n", "plain"), ("two newlines\n\n", "two newlines\n"), ("  padded  ", "  padded  "), ("123", 123), ("null", None),
     ('"quoted"', "quoted"), ('{"a": [1]}\n', {"a": [1]}), ("{broken", "{broken"), ("NaN", "NaN"), ("[1, Infinity]", "[1, Infinity]"), ("1 2", "1 2"), ("☂ 🦄\n", "☂ 🦄"), ("<&>", "<&>"),

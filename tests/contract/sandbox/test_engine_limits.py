@@ -14,6 +14,8 @@ from faas.domain.outcome import Outcome
 from faas.errors import SandboxError
 from faas.sandbox.engine import Cancel, Sandbox
 
+# The first build of Go programs has the standard library in it, which takes minutes on a slow machine.
+pytestmark = pytest.mark.timeout(600)
 RUNTIMES = ["python", "nodejs", "go"]
 
 

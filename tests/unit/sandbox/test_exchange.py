@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,29 +34,26 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def connect(exchange: Exchange, *, times: int = 1) -> list[socket.socket]:
+@contextlib.contextmanager
+def connected(exchange: Exchange) -> Iterator[socket.socket]:
     before = Path.cwd()
-    os.chdir(exchange.path)
-    try:
-        made = []
-        for _ in range(times):
-            one = socket.socket(socket.AF_UNIX)
-            made.append(one)
-            one.connect("agent.sock")
-        return made
-    finally:
-        os.chdir(before)
+    with socket.socket(socket.AF_UNIX) as agent:
+        os.chdir(exchange.path)
+        try:
+            agent.connect("agent.sock")
+        finally:
+            os.chdir(before)
+        yield agent
 
 
 def test_the_first_connection_wins_and_no_other_can_be_made(exchange: Exchange) -> None:
-    agent, late = connect(exchange, times=2)
-    with exchange.accept(10, lambda: True) as connection, agent:
+    with connected(exchange) as agent, connected(exchange) as late, exchange.accept(10, lambda: True) as connection:
         agent.sendall(b"first")
         assert connection.recv(10) == b"first"
-        with late, contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError):
             assert late.recv(1) == b""
-        with pytest.raises(OSError):
-            connect(exchange)
+        with pytest.raises(FileNotFoundError), connected(exchange):
+            pass
         with pytest.raises(SandboxError):
             exchange.accept(10, lambda: True)
 
@@ -63,8 +61,7 @@ def test_the_first_connection_wins_and_no_other_can_be_made(exchange: Exchange) 
 def test_a_work_folder_of_any_length_will_do(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 100) / ("y" * 100)
     made = Exchange(deep, Owner("worker"), "a-sandbox")
-    (agent,) = connect(made)
-    with made.accept(10, lambda: True), agent:
+    with connected(made), made.accept(10, lambda: True):
         pass
     made.close()
 
@@ -117,6 +114,15 @@ def test_owners_are_listed_and_removed_whole(tmp_path: Path) -> None:
     for one in made:
         one.close()
     assert exchanges.owners(tmp_path) == set()
+
+
+def test_sandboxes_of_one_owner_begin_and_end_side_by_side(tmp_path: Path) -> None:
+    def live(number: int) -> None:
+        for n in range(50):
+            Exchange(tmp_path, Owner("worker"), f"{number}-{n}").close()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(list(threads.map(live, range(4)))) == 4
 
 
 @pytest.mark.parametrize("worker", ["", ".", "..", "a/b", "/etc", "a\0"])
