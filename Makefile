@@ -3,6 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 DEV_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo dev test lint fmt bench lock clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
@@ -34,8 +35,8 @@ fmt: build ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: build ## measure latency and throughput on a stack of its own
-	@$(BIN)/python -m bench
+bench: build ## measure latency and throughput on a stack of its own (BENCH_ARGS="--engine simple --seconds 5")
+	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 lock: build ## choose the versions of requirements.lock anew
 	@.ci/lock

@@ -30,6 +30,10 @@ class Client:
         self._call("DELETE", f"/functions/{quote(function['name'])}", allowed=(404,))
         return self._call("POST", "/functions", function)
 
+    def function(self, ref: str) -> dict[str, Any]:
+        """A function's record."""
+        return self._call("GET", f"/functions/{quote(ref)}")
+
     def invoke(self, ref: str, payload: Any, seconds: float = 300) -> dict[str, Any]:
         """Invoke a function and wait for the end.
 
