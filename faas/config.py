@@ -30,6 +30,7 @@ class Settings:
         storage_type: `local` or `s3`.
         worker_id: the name a worker goes by; each start adds an incarnation of its own to it.
         worker_engine: `container` or `simple`.
+        worker_dispatch: `fast` claims in batches; `stock` leaves each message to Celery's own way.
         worker_concurrency: invocations that one worker runs at once.
         worker_lease: a worker that has not beaten for this long is lost.
         worker_grace: how long running invocations may finish after SIGTERM.
@@ -51,6 +52,7 @@ class Settings:
     worker_id: str
     worker_work_dir: Path
     worker_engine: str
+    worker_dispatch: str
     worker_concurrency: int
     worker_lease: float
     worker_grace: float
@@ -89,6 +91,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_id=env.worker_id(),
         worker_work_dir=env.path("WORKER_WORK_DIR", "./storage/work"),
         worker_engine=_engine(env),
+        worker_dispatch=env.choice("WORKER_DISPATCH", "fast", ("fast", "stock")),
         worker_concurrency=env.integer("WORKER_CONCURRENCY", 32, 1, 1024),
         worker_lease=env.number("WORKER_LEASE", 10.0, 1.0, 3600.0),
         worker_grace=env.number("WORKER_GRACE", 20.0, 0.0, 900.0),

@@ -11,11 +11,15 @@ from faas.db import functions
 from faas.db.database import Database
 from faas.domain.invocation import Claim, Status
 
+# Locked rows are passed over: whoever holds one cancels it, or has the same message.
 _CLAIM = f"""
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM invocations WHERE id = ANY(%(ids)s::uuid[]) AND status = 'queued' AND admitted_at IS NOT NULL
+        ORDER BY id FOR UPDATE SKIP LOCKED)
     UPDATE invocations i SET status = 'running', attempts = i.attempts + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
         queue_ms = least(greatest(0, extract(epoch FROM clock_timestamp() - greatest(i.created_at, i.due_at)) * 1000), 2147483647)::integer
-    FROM function_revisions r
-    WHERE i.id = %(id)s AND i.status = 'queued' AND i.admitted_at IS NOT NULL AND r.function_id = i.function_id AND r.number = i.revision
+    FROM picked, function_revisions r
+    WHERE i.id = picked.id AND r.function_id = i.function_id AND r.number = i.revision
       AND EXISTS (SELECT 1 FROM workers w WHERE w.id = %(worker)s)
     RETURNING i.id, i.attempts, i.max_attempts, i.platform_failures, i.function_id, i.function_name, i.payload, i.headers, i.timeout_ms,
         {functions.REVISION_COLUMNS}"""
@@ -64,9 +68,14 @@ def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
 
     A worker that was taken as lost claims nothing before it is enrolled again: what it claimed would be an orphan, and run twice.
     """
+    return claim_many(database, [invocation_id], worker).get(invocation_id)
+
+
+def claim_many(database: Database, ids: Sequence[str], worker: str) -> dict[str, Claim]:
+    """Claim what can be claimed of many, in one statement; the claims by id."""
     with database.autocommit() as tx:
-        row = tx.one(_CLAIM, {"id": invocation_id, "worker": worker})
-    return _claim(row) if row else None
+        rows = tx.rows(_CLAIM, {"ids": list(ids), "worker": worker})
+    return {claim.invocation_id: claim for claim in map(_claim, rows)}
 
 
 def finish(database: Database, ends: Sequence[AttemptEnd]) -> list[Finished]:

@@ -18,6 +18,7 @@ from faas.sandbox.pool import Pool
 from faas.sandbox.shelf import Shelf
 from faas.sandbox.simple import SimpleEngine
 from faas.storage import Storage, open_storage
+from faas.worker.dispatch import Dispatcher
 from faas.worker.running import RunningSet
 
 # Compilers eat a core and a gigabyte each.
@@ -31,6 +32,7 @@ class Context:
     Attributes:
         incarnation: the worker's name, the platform's id and a random part: unique to one start of one process. The owner of claims and sandboxes.
         platform_id: the part of an incarnation that tells this platform's leftovers on a host from another's.
+        dispatcher: None where each thread claims for itself (`WORKER_DISPATCH=stock`).
         draining: set when the worker is to stop: nothing is claimed any more.
     """
 
@@ -44,8 +46,9 @@ class Context:
     engine: Engine
     pool: Pool
     shelf: Shelf
+    draining: threading.Event
+    dispatcher: Dispatcher | None
     running: RunningSet = field(default_factory=RunningSet)
-    draining: threading.Event = field(default_factory=threading.Event)
     build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
 
     def close(self) -> None:
@@ -58,14 +61,16 @@ class Context:
         self.database.close()
 
 
-def open_context(settings: Settings) -> Context:
-    """Wire a worker process. Raises PlatformError where the database does not answer or the engine can't be used."""
+def open_context(settings: Settings, threads: int) -> Context:
+    """Wire a worker process that runs `threads` attempts at once. Raises PlatformError where the database does not answer or the engine can't be used."""
     database = Database(settings.database_url, name="faas-worker")
     publisher = Publisher(settings.redis_url)
     storage = open_storage(settings)
     platform_id = platform.get_id(database)[-12:]
     incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
     engine = _engine(settings, Owner(incarnation))
+    draining = threading.Event()
+    dispatcher = Dispatcher(database, publisher, incarnation, draining, threads=threads)
     return Context(
         settings=settings,
         incarnation=incarnation,
@@ -81,6 +86,8 @@ def open_context(settings: Settings) -> Context:
             keep_alive_s=settings.worker_keep_alive,
             memory_mb=settings.worker_memory_mb,
         ),
+        draining=draining,
+        dispatcher=dispatcher if settings.worker_dispatch == "fast" else None,
         shelf=Shelf(storage, settings.worker_work_dir / "code"),
     )
 

@@ -28,18 +28,31 @@ def run(context: Context, invocation_id: str) -> Ended | None:
     Returns:
         What is to be written, or None where there is nothing: the message was a duplicate, or the attempt was handed back or lost.
     """
+    dispatcher = context.dispatcher
+    claim = dispatcher.take(invocation_id) if dispatcher else _claim(context, invocation_id)
+    if claim is None:
+        return None
+    try:
+        return _run(context, claim)
+    finally:
+        if dispatcher:
+            dispatcher.done()
+
+
+def _claim(context: Context, invocation_id: str) -> Claim | None:
     if context.draining.is_set():
         _pass_on(context, invocation_id)
         return None
     try:
-        claim = attempts.claim(context.database, invocation_id, context.incarnation)
+        return attempts.claim(context.database, invocation_id, context.incarnation)
     except DatabaseDown as error:
         # The row stays queued, and the reconciler publishes it again.
         log.warning("not claimed: %s", error, extra={"fields": {"invocation_id": invocation_id}})
         return None
-    if claim is None:
-        return None
-    with logs.bind(invocation_id=invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
+
+
+def _run(context: Context, claim: Claim) -> Ended | None:
+    with logs.bind(invocation_id=claim.invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
         outcome = _outcome(context, running)
         if running.reason is Reason.LOST:
             return None

@@ -40,7 +40,7 @@ def _start(sender: Any, **_: Any) -> None:
             "faas worker: needs the thread pool, which is the default here: leave -P out, or say -P threads"
         )
     try:
-        context = open_context(config.load())
+        context = open_context(config.load(), int(sender.concurrency))
         keeper = Keeper(context)
         keeper.start()
     except PlatformError as error:
@@ -48,6 +48,8 @@ def _start(sender: Any, **_: Any) -> None:
     _keeper = keeper
     set_current(context)
     backend.write_with(context.endings)
+    if context.dispatcher:
+        context.dispatcher.start()
     log.info("worker started", extra={"fields": {"worker": context.incarnation, "engine": context.engine.name}})
 
 
@@ -68,6 +70,9 @@ def _hand_back_after(context: Context) -> None:
 def _stop(**_: Any) -> None:
     global _keeper
     context = current()
+    if context.dispatcher:
+        context.dispatcher.stop()
+        context.dispatcher.hand_back(context.endings)
     if _keeper is not None:
         _keeper.stop()
     _keeper = None

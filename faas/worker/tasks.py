@@ -16,7 +16,7 @@ def register(app: Celery) -> None:
     """Add the tasks to an application."""
 
     # The positional parameter alone: a message is a hint, and holds an id and nothing else.
-    @app.task(name=names.INVOKE)  # type: ignore[untyped-decorator]
+    @app.task(name=names.INVOKE, Strategy="faas.worker.strategy:strategy")  # type: ignore[untyped-decorator]
     def invoke(invocation_id: str) -> Ended | None:
         return execution.run(current(), str(invocation_id))
 
