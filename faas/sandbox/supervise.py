@@ -47,8 +47,12 @@ def _start(libc: ctypes.CDLL, open_files: int, command: list[str]) -> int:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(127)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # An interpreter ignores SIGPIPE, and what is ignored stays so in the programs that it starts.
+        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        open_files = open_files if most == resource.RLIM_INFINITY else min(open_files, most)
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
         null = os.open("/dev/null", os.O_RDWR)
         for descriptor in (0, 1):
