@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from factories import accept, claimed, column, function, invocation, slots, succeeded, worker
 
@@ -74,10 +75,10 @@ def test_cancel_claim_and_a_second_claim_have_one_winner(database, at_once):
     by = worker(database)
     for _ in range(ROUNDS):
         one = invocation(database, made.id).id
-        cancelled, first, second = at_once(
-            lambda: invocations.cancel(database, one)[0],
-            lambda: attempts.claim(database, one, by),
-            lambda: attempts.claim(database, one, by),
+        (cancelled, _), first, second = at_once(
+            partial(invocations.cancel, database, one),
+            partial(attempts.claim, database, one, by),
+            partial(attempts.claim, database, one, by),
         )
         assert not (first and second)
         got = first or second
@@ -90,8 +91,8 @@ def test_cancel_and_finish_agree_on_one_terminal_status(database, endings, at_on
     made = function(database, max_concurrency=1000)
     for _ in range(ROUNDS):
         got = claimed(database, made.id)
-        cancelled, done = at_once(
-            lambda: invocations.cancel(database, got.invocation_id)[0], lambda: endings.end(got, succeeded(1))
+        (cancelled, _), done = at_once(
+            partial(invocations.cancel, database, got.invocation_id), partial(endings.end, got, succeeded(1))
         )
         assert done.applied
         assert cancelled in ("stopping", "terminal")
@@ -103,7 +104,7 @@ def test_two_ends_of_one_attempt_write_one(database, endings, at_once):
     made = function(database)
     for _ in range(ROUNDS):
         got = claimed(database, made.id)
-        done = at_once(*[lambda n=n: endings.end(got, succeeded(n)) for n in range(4)])
+        done = at_once(*[partial(endings.end, got, succeeded(n)) for n in range(4)])
         assert [one.applied for one in done].count(True) == 1
         winner = next(n for n, one in enumerate(done) if one.applied)
         assert invocations.get(database, got.invocation_id).result == winner
@@ -114,7 +115,7 @@ def test_what_is_accepted_while_a_function_is_deleted_ends(database, at_once):
     for _ in range(ROUNDS):
         made = function(database, max_concurrency=1)
         *verdicts, _ = at_once(
-            *[lambda: accept(database, made.id) for _ in range(4)], lambda: functions.mark_deleted(database, made.id)
+            *[partial(accept, database, made.id)] * 4, partial(functions.mark_deleted, database, made.id)
         )
         accepted = [one.invocation_id for one in verdicts if one.verdict == "accepted"]
         assert {one.verdict for one in verdicts} <= {"accepted", "missing"}
@@ -155,7 +156,7 @@ def test_a_changing_limit_is_kept_by_whoever_is_accepted_meanwhile(database, at_
             one.revision in (functions.get(database, made.id).revision, functions.get(database, made.id).revision - 1)
             for one in verdicts
         )
-    admitted = [one for one in upkeep.unheard(database, upkeep.clock(database), 100)]
+    admitted = upkeep.unheard(database, upkeep.clock(database), 100)
     assert len(admitted) == slots(database, made.id)[0] == 12
     assert upkeep.mend_slots(database) == 0
 
@@ -210,9 +211,9 @@ def test_writers_of_many_functions_never_wait_in_a_circle(database, endings, at_
         attempts.AttemptEnd(one.revision.function_id, one.invocation_id, one.attempt, Status.SUCCEEDED, result="1")
         for one in claims
     ]
-    halves = ends[::2], ends[1::2]
+    halves = ends[::2], ends[::-2]
     done = at_once(
-        *[lambda half=half: attempts.finish(database, half[:: 1 - 2 * (n % 2)]) for n, half in enumerate(halves)],
+        *[partial(attempts.finish, database, half) for half in halves],
         lambda: [invocations.cancel(database, one.invocation_id) for one in claims],
     )
     assert not [one for one in done if isinstance(one, Exception)]

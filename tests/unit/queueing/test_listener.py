@@ -1,0 +1,68 @@
+"""Listening to a channel of a real Redis."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+
+import pytest
+from factories import eventually
+
+from faas.embedded.ports import free_port
+from faas.queueing.listener import Listener
+from faas.queueing.publisher import connect
+
+
+@pytest.fixture
+def client(redis_url):
+    opened = connect(redis_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def heard(redis_url):
+    said: queue.Queue[str] = queue.Queue()
+    listener = Listener(redis_url, "channel", said.put)
+    listener.start()
+    yield said
+    listener.stop()
+
+
+def subscribed(client):
+    return eventually(lambda: client.pubsub_numsub("channel")[0][1] == 1)
+
+
+def test_what_is_said_is_heard_in_order(client, heard):
+    subscribed(client)
+    for n in range(50):
+        client.publish("channel", f"m{n}")
+    client.publish("another", "x")
+    assert [heard.get(timeout=30) for _ in range(50)] == [f"m{n}" for n in range(50)]
+    assert heard.empty()
+
+
+def test_it_comes_back_after_its_connection_was_killed_and_warns_once_for_each_outage(client, heard, caplog):
+    subscribed(client)
+    for outage in itertools.count(1):
+        with caplog.at_level(logging.WARNING, "faas.queueing"):
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            eventually(lambda: client.publish("channel", "again") == 1)
+        assert heard.get(timeout=30) == "again"
+        if outage == 2:
+            break
+    assert len([one for one in caplog.records if "cut off" in one.message]) <= 2
+
+
+def test_without_a_redis_it_goes_on_trying_and_can_be_stopped(caplog):
+    listener = Listener(f"redis://127.0.0.1:{free_port()}/0", "channel", lambda _: None)
+    with caplog.at_level(logging.WARNING, "faas.queueing"):
+        listener.start()
+        eventually(lambda: [one for one in caplog.records if "cut off" in one.message])
+    listener.stop()
+    assert not listener._thread.is_alive()
+
+
+def test_it_may_be_stopped_before_it_was_started():
+    Listener("redis://127.0.0.1:1/0", "channel", lambda _: None).stop()
