@@ -17,7 +17,7 @@ from faas.errors import SandboxError
 from faas.sandbox import exchange as exchanges
 from faas.sandbox.container_body import ContainerBody
 from faas.sandbox.container_compile import Compiler
-from faas.sandbox.container_options import EXCHANGE, OWNER_LABEL, SANDBOX_LABEL, SCOPE_LABEL, bind, hardened
+from faas.sandbox.container_options import EXCHANGE, OWNER_LABEL, SANDBOX_LABEL, bind, hardened
 from faas.sandbox.docker_client import available, connect, image_of, translated
 from faas.sandbox.engine import Owner
 from faas.sandbox.exchange import Exchange
@@ -36,7 +36,7 @@ class ContainerEngine:
     """Sandboxes as containers (see `faas.sandbox.engine.Engine`). Docker is not asked for anything before the first one.
 
     Args:
-        work_dir: the worker's work folder; what lies or runs under one work folder is one installation's.
+        work_dir: the worker's work folder.
         owner: the incarnation of the worker.
         docker_timeout_s: the longest that Docker may take to answer.
         start_timeout_s: the longest from a container's start till its agent has connected.
@@ -55,7 +55,7 @@ class ContainerEngine:
         self._client: docker.DockerClient | None = None
         self._sessions: set[Session] = set()
         self._starts = threading.BoundedSemaphore(_PARALLEL_STARTS)
-        self._background = ThreadPoolExecutor(max_workers=2, thread_name_prefix="containers")
+        self._background = ThreadPoolExecutor(max_workers=4, thread_name_prefix="containers")
 
     def start(self, runtime: Runtime, network: Network) -> Session:
         """See `Engine.start`."""
@@ -81,11 +81,9 @@ class ContainerEngine:
         return Compiler(self._docker(), self._labels(), folder).compile(source, output, timeout_s)
 
     def leftovers(self) -> set[str]:
-        """See `Engine.leftovers`; of this installation alone, as Docker may serve others too."""
+        """See `Engine.leftovers`."""
         with translated("list the sandboxes"):
-            found = self._docker().api.containers(
-                all=True, filters={"label": [f"{SCOPE_LABEL}={self._scope}", OWNER_LABEL]}
-            )
+            found = self._docker().api.containers(all=True, filters={"label": OWNER_LABEL})
         return {container["Labels"][OWNER_LABEL] for container in found} | exchanges.owners(self._work_dir)
 
     def remove_leftovers(self, worker: str) -> int:
@@ -110,10 +108,6 @@ class ContainerEngine:
             self._client = None
         client.close()
 
-    @property
-    def _scope(self) -> str:
-        return str(self._work_dir)
-
     def _docker(self) -> docker.DockerClient:
         with self._lock:
             if self._client is None:
@@ -121,7 +115,7 @@ class ContainerEngine:
             return self._client
 
     def _labels(self) -> dict[str, str]:
-        return {OWNER_LABEL: self._owner.worker, SCOPE_LABEL: self._scope}
+        return {OWNER_LABEL: self._owner.worker}
 
     def _create(self, runtime: Runtime, sandbox_id: str, exchange: Exchange) -> Container:
         options = hardened(
@@ -151,8 +145,7 @@ class ContainerEngine:
         removed = 0
         with translated("remove a dead worker's sandboxes"):
             client = self._docker()
-            labels = [f"{SCOPE_LABEL}={self._scope}", f"{OWNER_LABEL}={worker}"]
-            for found in client.api.containers(all=True, filters={"label": labels}):
+            for found in client.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={worker}"}):
                 removed += _remove(client, found["Id"])
         return removed
 

@@ -13,8 +13,6 @@ from faas.sandbox.cgroup import CPU_PERIOD_US, quota_us
 USER = "10001:10001"
 EXCHANGE = "/faas"
 OWNER_LABEL = "faas.owner"
-# Tells one installation's containers from another's on the same Docker Engine.
-SCOPE_LABEL = "faas.scope"
 SANDBOX_LABEL = "faas.sandbox"
 # Unix time after which a compilation can't be alive any more. A sandbox has none: its worker's lease is what it lives by.
 DEADLINE_LABEL = "faas.deadline"

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import docker
@@ -57,13 +58,19 @@ def handler(event, context):
 
 
 @pytest.fixture(scope="module")
+def name():
+    """Of this run's worker: other runs may share the Docker Engine."""
+    return f"unit-{uuid.uuid4()}"
+
+
+@pytest.fixture(scope="module")
 def work_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("work")
 
 
 @pytest.fixture(scope="module")
-def engine(work_dir):
-    made = ContainerEngine(work_dir, Owner("unit-worker"))
+def engine(work_dir, name):
+    made = ContainerEngine(work_dir, Owner(name))
     yield made
     made.close()
 
@@ -158,7 +165,7 @@ def test_it_sees_its_code_and_nothing_of_the_platform(seen):
     assert seen["files"] == [1024, 1024]
 
 
-def test_docker_was_told_all_that_the_design_lists(options, looking, work_dir):
+def test_docker_was_told_all_that_the_design_lists(options, looking, name):
     host, config = options["HostConfig"], options["Config"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
@@ -179,9 +186,8 @@ def test_docker_was_told_all_that_the_design_lists(options, looking, work_dir):
     assert not host["Devices"]
     assert [(mount["Destination"], mount["RW"]) for mount in options["Mounts"]] == [("/faas", False)]
     assert config["User"] == "10001:10001"
-    assert config["Labels"]["faas.owner"] == "unit-worker"
+    assert config["Labels"]["faas.owner"] == name
     assert config["Labels"]["faas.sandbox"] == looking.id
-    assert config["Labels"]["faas.scope"] == str(work_dir)
 
 
 def test_processes_are_bounded(engine, tmp_path):
@@ -285,40 +291,37 @@ def test_memory_above_the_generic_limit_is_given(engine, tmp_path):
         sandbox.close()
 
 
-def test_another_worker_of_the_installation_removes_a_dead_ones(engine, client, tmp_path, work_dir):
-    dead = ContainerEngine(work_dir, Owner("dead-worker"))
-    sandbox = start(dead, tmp_path, "def handler(event, context):\n    while True:\n        pass\n")
+@pytest.mark.parametrize("folder", ["the same folder", "a folder of its own"])
+def test_another_worker_removes_a_dead_ones(engine, client, tmp_path, work_dir, folder):
+    gone = f"dead-{uuid.uuid4()}"
+    dead = ContainerEngine(work_dir if folder == "the same folder" else tmp_path / "work", Owner(gone))
+    sandbox = start(dead, tmp_path / "code", "def handler(event, context):\n    while True:\n        pass\n")
     caller = threading.Thread(target=call, args=(sandbox,))
     caller.start()
     try:
-        assert "dead-worker" in engine.leftovers()
-        assert engine.remove_leftovers("dead-worker") >= 1
-        assert containers(client, owner="dead-worker", scope=str(work_dir)) == []
-        assert "dead-worker" not in engine.leftovers()
-        assert engine.remove_leftovers("dead-worker") == 0
+        assert gone in engine.leftovers()
+        assert engine.remove_leftovers(gone) >= 1
+        assert containers(client, owner=gone) == []
+        assert gone not in engine.leftovers()
+        assert engine.remove_leftovers(gone) == 0
     finally:
         caller.join()
         dead.close()
 
 
-def test_another_installations_containers_are_let_alone(engine, client, tmp_path):
-    other = ContainerEngine(tmp_path / "other", Owner("other-worker"))
-    sandbox = other.start(Runtime.PYTHON, Network.NONE)
-    try:
-        assert "other-worker" not in engine.leftovers()
-        assert engine.remove_leftovers("other-worker") == 0
-        assert sandbox.usable
-    finally:
-        other.close()
+def test_only_the_named_workers_are_removed(engine, looking):
+    assert engine.remove_leftovers(f"other-{uuid.uuid4()}") == 0
+    assert looking.usable
 
 
 def test_close_leaves_nothing(client, tmp_path):
-    made = ContainerEngine(tmp_path, Owner("closing-worker"))
+    owner = f"closing-{uuid.uuid4()}"
+    made = ContainerEngine(tmp_path, Owner(owner))
     sandboxes = [made.start(Runtime.PYTHON, Network.NONE), made.start(Runtime.NODEJS, Network.NONE)]
     sandboxes[0].close()
     made.close()
     made.close()
-    assert containers(client, owner="closing-worker") == []
+    assert containers(client, owner=owner) == []
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
     assert not sandboxes[1].usable
 
@@ -376,7 +379,7 @@ def test_a_docker_that_hangs_is_given_up_on(monkeypatch, tmp_path):
         engine.close()
 
 
-def test_go_is_compiled_and_nothing_is_left(engine, client, tmp_path, work_dir):
+def test_go_is_compiled_and_nothing_is_left(engine, client, tmp_path, work_dir, name):
     source = tmp_path / "source"
     source.mkdir()
     (source / "main.go").write_text('package main\n\nimport "fmt"\n\nfunc main() { fmt.Print(1) }\n')
@@ -386,5 +389,5 @@ def test_go_is_compiled_and_nothing_is_left(engine, client, tmp_path, work_dir):
     assert "undefined: absent" in engine.compile(source, tmp_path / "out" / "other", timeout_s=150)
     assert not (tmp_path / "out" / "other").exists()
     assert "did not end within" in engine.compile(source, tmp_path / "out" / "other", timeout_s=0.01)
-    assert not [one for one in containers(client, owner="unit-worker", scope=str(work_dir)) if "build" in one.name]
+    assert not [one for one in containers(client, owner=name) if "build" in one.name]
     assert list(work_dir.rglob("build-*")) == []
