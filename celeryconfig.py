@@ -6,6 +6,9 @@ from faas.queueing import names
 _settings = config.load()
 
 broker_url = _settings.redis_url
+if _settings.worker_dispatch == "fast":
+    # kombu's own transport for Redis, without its bookkeeping.
+    broker_transport = "faas.queueing.transport:Transport"
 # The hook that the platform is built on: a task's return value becomes the invocation's terminal row.
 result_backend = f"faas+{_settings.database_url}"
 
