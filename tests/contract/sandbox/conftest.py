@@ -64,3 +64,9 @@ def go(laboratories: Workshop) -> Laboratory:
     return Laboratory(
         laboratories, Runtime.GO, "main", add_data(laboratories.program({"main.go": read_lab("main.go")["main.go"]}))
     )
+
+
+@pytest.fixture
+def functions(python: Laboratory, nodejs: Laboratory, go: Laboratory) -> dict[str, Laboratory]:
+    """The laboratory functions by their runtimes."""
+    return {"python": python, "nodejs": nodejs, "go": go}

@@ -30,8 +30,8 @@ RUNTIMES = ["python", "nodejs", "go"]
         ("go", "busy"),
     ],
 )
-def test_a_timeout_is_kept_and_the_log_too(request: pytest.FixtureRequest, runtime: str, how: str) -> None:
-    laboratory: Laboratory = request.getfixturevalue(runtime)
+def test_a_timeout_is_kept_and_the_log_too(functions: dict[str, Laboratory], runtime: str, how: str) -> None:
+    laboratory = functions[runtime]
     laboratory.warm()
     outcome = laboratory.run("stuck", how=how, timeout_ms=700)
     assert outcome.status is Status.TIMED_OUT
@@ -58,8 +58,8 @@ def test_loading_has_a_bound_of_its_own(workshop: Workshop, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("runtime", ["python", "nodejs"])
-def test_logs_have_all_that_was_printed(request: pytest.FixtureRequest, runtime: str) -> None:
-    laboratory: Laboratory = request.getfixturevalue(runtime)
+def test_logs_have_all_that_was_printed(functions: dict[str, Laboratory], runtime: str) -> None:
+    laboratory = functions[runtime]
     laboratory.warm()
     laboratory.result("echo", value=1)
     outcome = laboratory.run("prints")
@@ -77,8 +77,8 @@ def test_logs_have_all_that_was_printed(request: pytest.FixtureRequest, runtime:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_log_is_cut_at_1_mib_of_a_stream_with_a_mark(request: pytest.FixtureRequest, runtime: str) -> None:
-    outcome = request.getfixturevalue(runtime).run("flood", lines=30_000)
+def test_a_log_is_cut_at_1_mib_of_a_stream_with_a_mark(functions: dict[str, Laboratory], runtime: str) -> None:
+    outcome = functions[runtime].run("flood", lines=30_000)
     assert outcome.result == '"flooded"'
     stream = "stderr" if runtime == "go" else "stdout"
     assert outcome.logs.endswith(f"\n[{stream} cut at 1 MiB]\n".encode())
