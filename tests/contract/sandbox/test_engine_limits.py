@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -12,7 +13,7 @@ from faas.domain.function import MIB, Network, Runtime
 from faas.domain.invocation import Status
 from faas.domain.outcome import Outcome
 from faas.errors import SandboxError
-from faas.sandbox.engine import Cancel, Sandbox
+from faas.sandbox.engine import Cancel, Engine, Sandbox
 
 # The first build of Go programs has the standard library in it, which takes minutes on a slow machine.
 pytestmark = pytest.mark.timeout(600)
@@ -126,6 +127,16 @@ def test_the_code_of_others_stays_as_it_was(workshop: Workshop) -> None:
     invoke(sandbox, None)
     sandbox.close()
     assert (code / "data.txt").read_text() == "as it was"
+
+
+def test_the_code_is_read_only_and_tmp_is_not(engine: Engine, python: Laboratory) -> None:
+    tried = python.result("write_code")
+    # Root may write anywhere, and the simple engine's functions are what its worker is.
+    if engine.name == "container" or os.geteuid() != 0:
+        assert tried == {"main.py": False, "new.txt": False}
+    else:
+        assert set(tried) == {"main.py", "new.txt"}
+    python.warm().close()
 
 
 def test_a_kill_from_another_thread_ends_the_call(python: Laboratory) -> None:
