@@ -117,6 +117,18 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def is_healthy(port: int) -> bool:
+    try:
+        return get(port, "/health")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def is_whole_again(dev: Dev, before: dict[str, int]) -> bool:
+    now = dev.children()
+    return now.keys() == before.keys() and not set(before.values()) & set(now.values())
+
+
 def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -124,21 +136,29 @@ def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
         time.sleep(0.1)
 
 
-def test_data_are_kept_between_runs_and_nothing_is_left_running(devs, tmp_path):
+def test_it_survives_the_death_of_each_part_and_its_own(devs, tmp_path):
     dev = start(devs, tmp_path / "state")
     client = Client(f"http://127.0.0.1:{dev.port}")
     client.deploy(HELLO)
     record = client.invoke("kept", {"n": 1})
     assert (record["status"], record["result"]) == ("succeeded", {"n": 1})
-    children = dev.children()
-    assert set(children) == {"gunicorn", "celery", "clock", "redis-server", "postgres"}
-    assert dev.stop(signal.SIGINT) == 0
-    assert all(is_gone(pid) for pid in children.values())
 
+    before = dev.children()
+    assert set(before) == {"gunicorn", "celery", "clock", "redis-server", "postgres"}
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_whole_again(dev, before), "all are back")
+    wait_until(lambda: is_healthy(dev.port), "it is healthy again")
+    assert client.invoke("kept", 2)["result"] == 2
+    assert re.search(r"^faas: worker ended with status -9; it starts again in 0\.5 s", dev.errors(), re.MULTILINE)
+
+    children = dev.children()
+    assert dev.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: all(is_gone(pid) for pid in children.values()), "the children are gone", 30)
     again = start(devs, tmp_path / "state")
     status, body = get(again.port, f"/invocations/{record['id']}")
     assert (status, json.loads(body)["result"]) == (200, {"n": 1})
-    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 2)["result"] == 2
+    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 3)["result"] == 3
 
 
 def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):
@@ -153,45 +173,15 @@ def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):
     assert "in use by another process" in refused.stderr
 
 
-def test_whatever_dies_comes_back(devs, tmp_path):
-    dev = start(devs, tmp_path / "state")
-    client = Client(f"http://127.0.0.1:{dev.port}")
-    client.deploy(HELLO)
-    before = dev.children()
-    for pid in before.values():
-        os.kill(pid, signal.SIGKILL)
-    wait_until(
-        lambda: dev.children().keys() == before.keys() and not set(before.values()) & set(dev.children().values()),
-        "all are back",
-    )
-
-    def works() -> bool:
-        try:
-            return get(dev.port, "/health")[0] == 200
-        except OSError:
-            return False
-
-    wait_until(works, "it is healthy again")
-    assert client.invoke("kept", 3)["result"] == 3
-    assert re.search(r"^faas: worker ended with status -9; it starts again in 0\.5 s", dev.errors(), re.MULTILINE)
-
-
-def test_killed_by_sigkill_it_takes_all_with_it_and_starts_again(devs, tmp_path):
-    dev = start(devs, tmp_path / "state")
-    Client(f"http://127.0.0.1:{dev.port}").deploy(HELLO)
-    children = dev.children()
-    assert dev.stop(signal.SIGKILL) == -signal.SIGKILL
-    wait_until(lambda: all(is_gone(pid) for pid in children.values()), "the children are gone", 30)
-    again = start(devs, tmp_path / "state")
-    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 4)["result"] == 4
-
-
 @pytest.mark.container
-def test_functions_run_in_containers(devs, tmp_path):
+def test_functions_run_in_containers_and_nothing_is_left_after_ctrl_c(devs, tmp_path):
     dev = start(devs, tmp_path / "state", "container")
     client = Client(f"http://127.0.0.1:{dev.port}")
     client.deploy(HELLO)
     assert client.invoke("kept", 5)["result"] == 5
+    children = dev.children()
+    assert dev.stop(signal.SIGINT) == 0
+    assert all(is_gone(pid) for pid in children.values())
 
 
 @pytest.mark.slow
