@@ -35,7 +35,9 @@ class Session:
         on_close: called once when the session is closed.
     """
 
-    def __init__(self, sandbox_id: str, exchange: Exchange, channel: Channel, body: Body, on_close: Callable[[Session], None]) -> None:
+    def __init__(
+        self, sandbox_id: str, exchange: Exchange, channel: Channel, body: Body, on_close: Callable[[Session], None]
+    ) -> None:
         self._id = sandbox_id
         self._exchange = exchange
         self._channel = channel
@@ -178,7 +180,9 @@ class Session:
         self._on_close(self)
 
 
-def open_session(sandbox_id: str, exchange: Exchange, body: Body, on_close: Callable[[Session], None], *, timeout_s: float) -> Session:
+def open_session(
+    sandbox_id: str, exchange: Exchange, body: Body, on_close: Callable[[Session], None], *, timeout_s: float
+) -> Session:
     """Wait for the agent of a body that was just started. Where that fails, body and exchange are removed.
 
     Raises:
