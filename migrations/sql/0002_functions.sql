@@ -1,8 +1,11 @@
 -- What must be one round trip and one transaction, in the database. Whoever calls these locks a function's slots row first and invocations
 -- after it. `clock_timestamp()` goes into a variable before it meets an index: a volatile call can't be an index condition.
+-- The planner's choice is taken away (`enable_…`): it keeps plans that it made while the tables were empty, and of a flood of one function among
+-- a million ended rows it expects less than one row, so that it would sort thousands under the lock to take one.
 
 -- Give free slots to waiting invocations that are due, oldest first. Returns their ids; the caller publishes them after the commit.
-CREATE FUNCTION faas_admit(p_function uuid) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+CREATE FUNCTION faas_admit(p_function uuid) RETURNS SETOF uuid LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     v_free integer;
     v_now timestamptz := clock_timestamp();
@@ -31,7 +34,8 @@ CREATE FUNCTION faas_accept(
     p_id uuid, p_function uuid, p_name text, p_payload text, p_headers text, p_timeout_ms integer, p_key text, p_fingerprint bytea,
     OUT verdict text, OUT invocation_id uuid, OUT admitted boolean,
     OUT o_function_id uuid, OUT o_function_name text, OUT o_revision integer, OUT o_max_attempts integer, OUT o_created_at timestamptz
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz;
     v_function functions%ROWTYPE;
@@ -110,7 +114,8 @@ CREATE FUNCTION faas_finish(
     p_function uuid, p_id uuid, p_attempt integer, p_status text, p_result text, p_error text, p_error_type text, p_logs bytea,
     p_init_ms integer, p_duration_ms integer, p_cold boolean, p_memory double precision, p_retry_ms integer, p_fault text,
     OUT applied boolean, OUT new_status text, OUT next uuid[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz;
     v_living boolean;
@@ -152,7 +157,8 @@ BEGIN
 END $$;
 
 -- Cancel. The verdict: cancelled (it was queued), stopping (its worker is to be told), terminal, missing.
-CREATE FUNCTION faas_cancel(p_id uuid, OUT verdict text, OUT next uuid[]) LANGUAGE plpgsql AS $$
+CREATE FUNCTION faas_cancel(p_id uuid, OUT verdict text, OUT next uuid[]) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_function uuid;
     v_row record;

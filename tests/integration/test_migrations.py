@@ -1,0 +1,108 @@
+"""Migrations up and down, from empty and on data, and that they make the very tables of the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import flask_migrate
+import psycopg2
+import pytest
+from factories import accept, claimed, function, invocation, succeeded
+
+from faas.db import invocations, platform
+from faas.db.database import Database
+from faas.db.tables import metadata
+from faas.domain.invocation import Status
+from faas.errors import DatabaseDown
+from faas.results.endings import Endings
+from faas.web import migrate
+
+OF_THE_PLATFORM = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' AND relname <> 'alembic_version_pkc'"
+FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+
+
+def count(url: str, sql: str) -> int:
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+    finally:
+        connection.close()
+
+
+def test_down_to_nothing_and_up_again(fresh_database_url):
+    there = count(fresh_database_url, OF_THE_PLATFORM)
+    assert there > len(metadata.tables)
+    migrate.downgrade(fresh_database_url, "base")
+    assert count(fresh_database_url, OF_THE_PLATFORM) == 0
+    assert count(fresh_database_url, FUNCTIONS) == 0
+    migrate.upgrade(fresh_database_url)
+    assert count(fresh_database_url, OF_THE_PLATFORM) == there
+
+
+def test_down_and_up_on_data_keeps_what_the_tables_hold(fresh_database_url, publisher):
+    database = Database(fresh_database_url)
+    made = function(database, max_concurrency=1)
+    endings = Endings(database, publisher, platform_retries=0)
+    endings.end(claimed(database, made.id), succeeded(1))
+    accept(database, made.id, key="k", fingerprint=b"f")
+    invocation(database, made.id)
+    database.close()
+    migrate.downgrade(fresh_database_url, "0001")
+    assert count(fresh_database_url, FUNCTIONS) == 0
+    assert count(fresh_database_url, "SELECT count(*) FROM invocations") == 3
+    migrate.upgrade(fresh_database_url)
+    assert accept(database, made.id, key="k", fingerprint=b"f").verdict == "replayed"
+    assert len(invocations.find(database, function_id=made.id, status=Status.QUEUED, limit=9, cursor=None).items) == 2
+    database.close()
+    migrate.downgrade(fresh_database_url, "base")
+    assert count(fresh_database_url, OF_THE_PLATFORM) == 0
+    migrate.upgrade(fresh_database_url)
+    assert count(fresh_database_url, "SELECT count(*) FROM invocations") == 0
+
+
+def test_the_migrations_make_what_the_code_says(fresh_database_url):
+    with migrate.migration_app(fresh_database_url).app_context():
+        # Fails with the difference where there is one.
+        flask_migrate.check()
+
+
+def test_a_difference_would_be_noticed(fresh_database_url):
+    connection = psycopg2.connect(fresh_database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE workers ADD COLUMN strange integer")
+    connection.close()
+    with migrate.migration_app(fresh_database_url).app_context(), pytest.raises(SystemExit):
+        flask_migrate.check()
+
+
+def test_two_deploys_at_once_migrate_once(fresh_database_url):
+    migrate.downgrade(fresh_database_url, "base")
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from faas.web import migrate; migrate.upgrade(sys.argv[1])",
+        fresh_database_url,
+    ]
+    deploys = [subprocess.Popen(command) for _ in range(2)]
+    assert [one.wait(120) for one in deploys] == [0, 0]
+    assert count(fresh_database_url, "SELECT count(*) FROM platform") == 1
+
+
+def test_a_database_without_tables_is_named_so(fresh_database_url):
+    migrate.downgrade(fresh_database_url, "base")
+    database = Database(fresh_database_url)
+    with pytest.raises(DatabaseDown, match="migrations"):
+        platform.get_id(database)
+    migrate.upgrade(fresh_database_url)
+    assert len(platform.get_id(database)) == 36
+    database.close()
+
+
+def test_invocations_lie_in_the_partition_of_their_month(database):
+    one = invocation(database, function(database).id)
+    with database.autocommit() as tx:
+        row = tx.one("SELECT tableoid::regclass::text AS name FROM invocations WHERE id = %s", (one.id,))
+        assert row.name == tx.one("SELECT to_char(now() AT TIME ZONE 'UTC', '\"invocations_\"YYYY_MM') AS name").name
