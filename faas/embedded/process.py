@@ -26,7 +26,7 @@ class Program:
 
     Attributes:
         log: standard output and standard error are appended to it.
-        ready: whether it serves by now; None where being alive is enough.
+        ready: whether it serves by now; None where having been started is enough.
         stop_signal: asks it to end in good order.
         death_signal: what the kernel sends it when we die, even by SIGKILL.
         stop_seconds: how long it may take to end before it is killed.
@@ -89,13 +89,15 @@ class Child:
         Raises:
             PlatformError: it ended, or did not serve in time; one line with the last of its output.
         """
+        if self.program.ready is None:
+            return True
         deadline = time.monotonic() + seconds
         while not stop():
             if self.status is not None:
                 raise PlatformError(
                     f"{self.program.name} ended with status {self.status} before it served; {self.last_words()}"
                 )
-            if self.program.ready is None or self.program.ready():
+            if self.program.ready():
                 return True
             if time.monotonic() > deadline:
                 raise PlatformError(f"{self.program.name} does not serve after {seconds:.0f} s; {self.last_words()}")
