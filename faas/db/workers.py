@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from faas.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A running invocation as its row has it; `cancel` where somebody wants it cancelled."""
+
+    function_id: str
+    invocation_id: str
+    attempt: int
+    platform_failures: int
+    cancel: bool
 
 
 def enrol(database: Database, worker: str, name: str, engine: str) -> None:
@@ -27,13 +39,15 @@ def leave(database: Database, worker: str) -> None:
         tx.run("DELETE FROM workers WHERE id = %s", (worker,))
 
 
-def cancel_requests(database: Database, worker: str) -> list[str]:
-    """The running invocations of a worker that somebody wants cancelled."""
+def claimed(database: Database, worker: str) -> list[Claimed]:
+    """What a worker has claimed and not ended."""
+    sql = """SELECT function_id, id, attempts, platform_failures, cancel_requested_at IS NOT NULL AS cancel
+        FROM invocations WHERE worker_id = %s AND status = 'running'"""
     with database.autocommit() as tx:
-        sql = (
-            "SELECT id FROM invocations WHERE worker_id = %s AND status = 'running' AND cancel_requested_at IS NOT NULL"
-        )
-        return [str(row.id) for row in tx.rows(sql, (worker,))]
+        return [
+            Claimed(str(r.function_id), str(r.id), r.attempts, r.platform_failures, r.cancel)
+            for r in tx.rows(sql, (worker,))
+        ]
 
 
 def alive(database: Database, lease_s: float) -> set[str]:

@@ -80,6 +80,10 @@ class Dispatcher:
         """The claim that was made for a task; the thread that takes it gives its place back with `done`."""
         return self._claims.pop(invocation_id, None)
 
+    def held(self) -> set[tuple[str, int]]:
+        """What is claimed and has not reached its thread: id and attempt."""
+        return {(claim.invocation_id, claim.attempt) for claim in list(self._claims.values())}
+
     def done(self) -> None:
         """A thread is free again."""
         self._free.release()
@@ -111,16 +115,22 @@ class Dispatcher:
         return batch, True
 
     def _dispatch(self, batch: list[_Arrival]) -> None:
-        claims = self._claim([arrival.invocation_id for arrival in batch])
-        for arrival in batch:
-            claim = claims.pop(arrival.invocation_id, None)
-            if claim is None:
-                # A duplicate, or cancelled meanwhile.
+        # What does not reach a thread gives its place back itself.
+        places = len(batch)
+        try:
+            claims = self._claim([arrival.invocation_id for arrival in batch])
+            for arrival in batch:
+                claim = claims.pop(arrival.invocation_id, None)
+                if claim is None:
+                    # A duplicate, or cancelled meanwhile.
+                    arrival.settle()
+                    continue
+                self._claims[claim.invocation_id] = claim
+                arrival.go_on()
+                places -= 1
+        finally:
+            for _ in range(places):
                 self._free.release()
-                arrival.settle()
-                continue
-            self._claims[claim.invocation_id] = claim
-            arrival.go_on()
 
     def _claim(self, ids: list[str]) -> dict[str, Claim]:
         """Claims by id. While PostgreSQL is away this waits: nothing could be run, and messages are not popped beyond the prefetch."""

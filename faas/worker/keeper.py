@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from faas.db import workers
+from faas.db.workers import Claimed
 from faas.errors import DatabaseDown, PlatformError
 from faas.queueing import names
 from faas.queueing.listener import Listener
@@ -16,6 +18,8 @@ log = logging.getLogger("faas.worker")
 
 _BEAT_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
+# Longer than an end that waits for PostgreSQL pauses between two tries.
+_STRAY_SECONDS = 10.0
 
 
 class Keeper:
@@ -24,6 +28,8 @@ class Keeper:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._stopping = threading.Event()
+        # Since when (monotonic) a claim has been seen that nobody here holds, by id and attempt.
+        self._strays: dict[tuple[str, int], float] = {}
         self._cancels = Listener(context.settings.redis_url, names.CANCEL, self._cancel)
         self._threads = [
             threading.Thread(target=self._beat_on, name="lease", daemon=True),
@@ -73,8 +79,26 @@ class Keeper:
             self._enrol()
             # Another worker of this host may have cleared away what stood ready here, as a lost worker's leftovers.
             context.pool.clear()
-        for invocation_id in workers.cancel_requests(context.database, context.incarnation):
-            self._cancel(invocation_id)
+        claimed = workers.claimed(context.database, context.incarnation)
+        for one in claimed:
+            if one.cancel:
+                self._cancel(one.invocation_id)
+        self._end_strays(claimed)
+
+    def _end_strays(self, claimed: list[Claimed]) -> None:
+        """End what this worker has claimed and does not run: a claim was committed, and the answer lost with the connection.
+
+        While it lives, no lease would ever end it. What is about to be ended is no stray: that takes a moment, not a lease.
+        """
+        context, now = self._context, time.monotonic()
+        held = context.running.held() | (context.dispatcher.held() if context.dispatcher else set())
+        found = {(one.invocation_id, one.attempt): one for one in claimed}
+        self._strays = {key: self._strays.get(key, now) for key in found.keys() - held}
+        for key, since in self._strays.items():
+            if now - since > max(_STRAY_SECONDS, context.settings.worker_lease):
+                log.warning("claimed and not running here", extra={"fields": {"invocation_id": key[0]}})
+                one = found[key]
+                context.endings.lose(one.function_id, one.invocation_id, one.attempt, one.platform_failures)
 
     def _cancel(self, invocation_id: str) -> None:
         self._context.running.stop(invocation_id, Reason.CANCELLED)

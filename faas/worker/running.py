@@ -70,5 +70,10 @@ class RunningSet:
         for running in everyone:
             running.stop(reason)
 
+    def held(self) -> set[tuple[str, int]]:
+        """What runs here: id and attempt."""
+        with self._lock:
+            return {(one.claim.invocation_id, one.claim.attempt) for one in self._running.values()}
+
     def __len__(self) -> int:
         return len(self._running)

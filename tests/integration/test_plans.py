@@ -161,7 +161,7 @@ def test_upkeep(plans):
     assert free == []
     upkeep.unheard(database, upkeep.clock(database), 500)
     assert len(workers.orphans(database, 500)) == 0
-    assert workers.cancel_requests(database, "w1") == []
+    assert 0 < len(workers.claimed(database, "w1")) < 200
     upkeep.deleted_with_queue(database, 500)
     checked(seen)
 

@@ -239,11 +239,13 @@ def test_cancelling_a_running_one_asks_its_worker_and_forbids_retries(database):
     got = claimed(database, made.id, by)
     assert invocations.cancel(database, got.invocation_id) == ("stopping", [])
     assert invocations.cancel(database, got.invocation_id) == ("stopping", [])
-    assert workers.cancel_requests(database, by) == [got.invocation_id]
+    assert [(one.invocation_id, one.attempt, one.cancel) for one in workers.claimed(database, by)] == [
+        (got.invocation_id, 1, True)
+    ]
     done = finish(database, got, status=Status.FAILED, result=None, error='{"type": "E"}', retry_ms=0, fault="platform")
     assert done.status is Status.CANCELLED
     assert invocations.get(database, got.invocation_id).error is None
-    assert workers.cancel_requests(database, by) == []
+    assert workers.claimed(database, by) == []
     assert slots(database, made.id) == (0, 10)
 
 
