@@ -125,12 +125,20 @@ class Dispatcher:
                     # A duplicate, or cancelled meanwhile.
                     arrival.settle()
                     continue
-                self._claims[claim.invocation_id] = claim
-                arrival.go_on()
+                self._go_on(arrival, claim)
                 places -= 1
         finally:
             for _ in range(places):
                 self._free.release()
+
+    def _go_on(self, arrival: _Arrival, claim: Claim) -> None:
+        self._claims[claim.invocation_id] = claim
+        try:
+            arrival.go_on()
+        except Exception:
+            # Held no more: the worker's keeper ends it as a stray.
+            self._claims.pop(claim.invocation_id, None)
+            raise
 
     def _claim(self, ids: list[str]) -> dict[str, Claim]:
         """Claims by id. While PostgreSQL is away this waits: nothing could be run, and messages are not popped beyond the prefetch."""
