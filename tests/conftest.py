@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -26,10 +25,6 @@ _TABLES = ("attempts", "invocations", "idempotency_keys", "workers", "slots", "f
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """URLs of PostgreSQL (its database `faas` is a template with all migrations) and of Redis."""
     folder = tmp_path_factory.mktemp("servers")
-    # An account of its own serves PostgreSQL where the tests run as root: it must get through to its folder.
-    for parent in (folder, *folder.parents):
-        if parent.owner() == Path.home().owner() and parent != Path("/") and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
     database = postgres.prepare(folder / "postgres", folder / "postgres.log")
     broker = redis_server.prepare(folder / "redis", folder / "redis.log")
     children = [Child(database.program), Child(broker.program)]

@@ -103,7 +103,8 @@ class Sandbox(Protocol):
         """Run one call to its end. `init_ms` and `cold_start` are left for the caller to fill in.
 
         Raises:
-            SandboxError: the platform's own failure. A killed sandbox gives an outcome (`Function.ExitError` by SIGKILL); the caller knows whether it asked for it.
+            SandboxError: the platform's own failure. A killed sandbox gives an outcome (`Function.ExitError` by SIGKILL); the caller knows
+                whether it asked for it.
         """
         ...
 

@@ -95,7 +95,7 @@ def test_a_value_that_cant_be_right_is_one_line_that_names_its_variable(name, va
 
 
 def test_contradictions_name_a_variable_too():
-    with pytest.raises(ConfigError, match="^WORKER_USE_CONTAINER: "):
+    with pytest.raises(ConfigError, match=r"^WORKER_USE_CONTAINER: "):
         config.load({"WORKER_USE_CONTAINER": "true", "WORKER_RUNTIME_TYPE": "simple"})
-    with pytest.raises(ConfigError, match="^STORAGE_S3_BUCKET: "):
+    with pytest.raises(ConfigError, match=r"^STORAGE_S3_BUCKET: "):
         config.load({"STORAGE_TYPE": "s3"})
