@@ -18,6 +18,17 @@ GO = {"runtime": Runtime.GO, "handler": "main"}
 PROGRAM = b'package main\n\nimport "os"\n\nfunc main() { os.Stdout.WriteString("1") }\n'
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """One folder with one cache for all builds: Go's own library takes longest."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture
+def bench(open_bench, work):
+    return open_bench(WORKER_WORK_DIR=str(work))
+
+
 def state(bench, made):
     return functions.get(bench.context.database, made.id)
 
