@@ -27,17 +27,21 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
     revoked = consumer.controller.state.revoked
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **extra: Any) -> None:
+        def settle() -> None:
+            # As Celery's own request does. Its loop calls this later: there a wrong call would end the whole worker.
+            ack(log, consumer.connection_errors)
+
         invocation_id = _invocation_id(message)
         if invocation_id is None:
             log.error("a message of %s holds no id, and was dropped", task.name)
-            ack()
+            settle()
             return
 
         def go_on() -> None:
             revoked.discard(invocation_id)
             stock(message, body, ack, reject, callbacks, **extra)
 
-        dispatcher.arrived(invocation_id, go_on, ack)
+        dispatcher.arrived(invocation_id, go_on, settle)
 
     return on_message
 
