@@ -18,6 +18,8 @@ _POOL_SECONDS = 10
 _SERVER_LIMITS = (
     "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
 )
+# undefined_table and undefined_function (PostgreSQL's manual, "Error Codes"): so it is where the migrations have not run yet.
+_NO_SUCH_TABLE = ("42P01", "42883")
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -108,6 +110,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
     except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) in _NO_SUCH_TABLE:
+            raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)") from error
         if error.connection_invalidated:
             raise DatabaseDown(f"the connection to PostgreSQL was lost: {_first_line(error)}") from error
         raise

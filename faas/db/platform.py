@@ -9,8 +9,7 @@ from faas.errors import DatabaseDown
 def get_id(database: Database) -> str:
     """The id. Raises DatabaseDown, also where the migrations have not run."""
     with database.autocommit() as tx:
-        there = tx.one("SELECT to_regclass('platform')")
-        row = tx.one("SELECT id FROM platform") if there and there[0] else None
+        row = tx.one("SELECT id FROM platform")
     if row is None:
-        raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)")
+        raise DatabaseDown("the platform has no id: run the migrations (make migrate-up)")
     return str(row.id)

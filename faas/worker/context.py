@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 
 from faas.config import Settings
 from faas.db import platform
 from faas.db.database import Database
+from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
 from faas.results.endings import Endings
 from faas.sandbox.container import ContainerEngine
@@ -21,8 +24,12 @@ from faas.storage import Storage, open_storage
 from faas.worker.dispatch import Dispatcher
 from faas.worker.running import RunningSet
 
+log = logging.getLogger("faas.worker")
+
 # Compilers eat a core and a gigabyte each.
 _BUILDS_AT_ONCE = 2
+# How long a start waits for PostgreSQL and its tables.
+_DATABASE_SECONDS, _PAUSE_SECONDS = 60.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def open_context(settings: Settings, threads: int) -> Context:
     database = Database(settings.database_url, name="faas-worker")
     publisher = Publisher(settings.redis_url)
     storage = open_storage(settings)
-    platform_id = platform.get_id(database)[-12:]
+    platform_id = _platform_id(database)[-12:]
     incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
     engine = _engine(settings, Owner(incarnation))
     draining = threading.Event()
@@ -90,6 +97,21 @@ def open_context(settings: Settings, threads: int) -> Context:
         dispatcher=dispatcher if settings.worker_dispatch == "fast" else None,
         shelf=Shelf(storage, settings.worker_work_dir / "code"),
     )
+
+
+def _platform_id(database: Database) -> str:
+    """The platform's id, once PostgreSQL answers and has the tables: where everything is started at once, that takes a moment. Raises DatabaseDown."""
+    deadline, told = time.monotonic() + _DATABASE_SECONDS, False
+    while True:
+        try:
+            return platform.get_id(database)
+        except DatabaseDown as error:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                log.warning("waiting: %s", error)
+            told = True
+            time.sleep(_PAUSE_SECONDS)
 
 
 def is_of_platform(incarnation: str, platform_id: str) -> bool:
