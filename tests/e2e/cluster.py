@@ -178,6 +178,9 @@ class Cluster:
         }
 
     def _program(self, name: str, module: tuple[str, ...]) -> Program:
+        if "worker" in module:
+            # Celery's remote control tells the workers of one host apart by this.
+            module = (*module, "-n", f"{name}@%h")
         extra = {"WORKER_ID": name} | ({"PORT": f"{self._ports[name]}"} if name in self._ports else {})
         program = Program(
             name, (sys.executable, "-m", *module), {**self.environment(), **extra}, self._log(name), self.root / "run"
