@@ -3,6 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 DEV_ARGS ?=
 PYTEST_ARGS ?=
+BENCH ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -35,8 +36,8 @@ fmt: build ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: build ## measure latency and throughput on a stack of its own (BENCH_ARGS="--engine simple --seconds 5")
-	@$(BIN)/python -m bench $(BENCH_ARGS)
+bench: build ## measure speed against bare Celery and docker run, ten minutes at most (BENCH=warm-p50 for one row, BENCH_ARGS=--short)
+	@$(BIN)/python -m bench $(BENCH) $(BENCH_ARGS)
 
 lock: build ## choose the versions of requirements.lock anew
 	@.ci/lock

@@ -1,1 +1,1 @@
-"""What measures speed: `make bench`."""
+"""What measures speed: `make bench` (docs/performance.md)."""

@@ -1,131 +1,113 @@
-"""`make bench`: latency and throughput of the whole platform, from outside, on a stack of its own.
-
-Figures of one machine at one time; only ratios between runs on the same, otherwise idle machine mean anything.
-"""
+"""`make bench`: what the platform costs against bare Celery, `docker run` and fork and exec (docs/performance.md)."""
 
 from __future__ import annotations
 
 import argparse
-import functools
+import logging
 import os
-import statistics
+import signal
+import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from bench import report
+from bench.catalogue import BY_ID, ROWS
+from bench.effort import FULL, SHORT
+from bench.measures import MEASURES, Measure
+from bench.result import Result
+from bench.session import Session
+from faas.errors import PlatformError
+from faas.sandbox import container
 
-from faas.cli.client import Client
-from faas.cli.console import choose_engine, say, show_warnings
-from faas.cli.examples import EXAMPLES
-from faas.embedded.ports import free_port
-from faas.embedded.stack import Options, Stack
-
-WARM_CALLS, COLD_CALLS = 200, 5
+_RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def main() -> None:
-    """Start a stack, measure, show a table."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--engine", choices=("auto", "container", "simple"), default="auto")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long throughput is measured")
-    parser.add_argument("--clients", type=int, default=16, help="how many call at once")
-    arguments = parser.parse_args()
-    show_warnings()
-    with tempfile.TemporaryDirectory(prefix="faas-bench-") as folder:
-        engine = choose_engine(arguments.engine)
-        stack = Stack(Options(Path(folder) / "state", free_port(), engine), os.environ)
-        with stack.ended_by_signals():
+def main() -> int:
+    """Measure, show, write; the exit status is 1 where a measure could not be taken."""
+    arguments = _arguments()
+    reason = container.available()
+    if reason is not None:
+        say(f"needs the container engine: {' '.join(reason.split())}")
+        return 1
+    logging.getLogger("faas.embedded").addHandler(logging.NullHandler())
+    # As Ctrl-C does: everything is ended on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results, failed, versions = _take(arguments, os.environ)
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    except PlatformError as error:
+        say(" ".join(str(error).split()))
+        return 1
+    document = {
+        "machine": report.machine(),
+        "versions": versions,
+        "measures": [result.as_json() for result in results],
+    }
+    report.write(arguments.output, document)
+    report.show(results)
+    say(f"written to {arguments.output}")
+    return 1 if failed else 0
+
+
+def _take(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[list[Result], list[str], dict[str, str]]:
+    """The results in the table's order, the rows of measures that failed, and the servers' versions."""
+    effort = SHORT if arguments.short else FULL
+    wanted = [one for one in MEASURES if not arguments.only or set(one.rows) & set(arguments.only)]
+    results: list[Result] = []
+    failed: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="faas-bench-") as folder,
+        Session(Path(folder), effort, environ, say) as session,
+    ):
+        for measure in wanted:
             try:
-                say(f"starting a stack with the {engine} engine")
-                if stack.start():
-                    show(engine, measure(Client(stack.url), arguments.seconds, arguments.clients))
-            finally:
-                stack.stop()
+                results += _timed(measure, session)
+            except Exception as error:
+                failed += measure.rows
+                say(f"{', '.join(measure.rows)}: not measured: {error}")
+                if arguments.verbose:
+                    traceback.print_exc()
+        versions = report.versions(session.server_versions())
+    order = {row.id: number for number, row in enumerate(ROWS)}
+    return sorted(results, key=lambda one: order[one.id]), failed, versions
 
 
-def measure(client: Client, seconds: float, clients: int) -> list[tuple[str, str]]:
-    """The lines of the table."""
-    lines = []
-    for example in EXAMPLES:
-        say(f"measuring {example.runtime}")
-        body = {**example.as_request(), "max_concurrency": 100}
-        call = functools.partial(client.invoke, example.name, example.payload)
-        cold = []
-        for _ in range(COLD_CALLS):
-            # A function made anew has no warm sandbox; Go is compiled before the clock starts.
-            client.deploy(body)
-            wait_until_built(client, example.name)
-            cold.append(timed(call))
-        warm = [timed(call) for _ in range(WARM_CALLS)]
-        lines.append((f"{example.runtime}, cold, p50", milliseconds(statistics.median(cold))))
-        lines.append(
-            (
-                f"{example.runtime}, warm, p50 / p95",
-                f"{milliseconds(statistics.median(warm))} / {milliseconds(p95(warm))}",
-            )
-        )
-    say(f"measuring throughput for {seconds:g} s")
-    done = throughput(functools.partial(client.invoke, EXAMPLES[0].name, EXAMPLES[0].payload), seconds, clients)
-    lines.append((f"python, {clients} clients", f"{done / seconds:.0f} calls/s"))
-    return lines
+def _timed(measure: Measure, session: Session) -> list[Result]:
+    say(f"measuring {', '.join(measure.rows)}")
+    start = time.monotonic()
+    results = measure.take(session)
+    say(f"  took {time.monotonic() - start:.0f} s")
+    return results
 
 
-def wait_until_built(client: Client, name: str) -> None:
-    """Return when the function is not `building` any more."""
-    while client.function(name)["state"] == "building":
-        time.sleep(0.1)
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"measure these alone: {', '.join(BY_ID)}")
+    parser.add_argument(
+        "--short", action="store_true", help="few and small rounds: shows that all works, its figures mean little"
+    )
+    parser.add_argument("--output", type=Path, help="the results file (bench/results/latest.json for a whole run)")
+    parser.add_argument("--verbose", action="store_true", help="show where a measure failed")
+    arguments = parser.parse_args()
+    unknown = set(arguments.only) - set(BY_ID)
+    if unknown:
+        parser.error(f"there is no measure {', '.join(sorted(unknown))}; there are {', '.join(BY_ID)}")
+    if arguments.output is None:
+        # A partial run is no record of the whole.
+        name = "-".join(arguments.only) or ("short" if arguments.short else "latest")
+        arguments.output = _RESULTS / f"{name}.json"
+    return arguments
 
 
-def throughput(call: Callable[[], Any], seconds: float, clients: int) -> int:
-    """How many calls ended in that time."""
-    over = threading.Event()
-
-    def work() -> int:
-        count = 0
-        while not over.is_set():
-            call()
-            count += 1
-        return count
-
-    with ThreadPoolExecutor(clients) as pool:
-        counts = [pool.submit(work) for _ in range(clients)]
-        time.sleep(seconds)
-        over.set()
-        return sum(one.result() for one in counts)
-
-
-def timed(call: Callable[[], Any]) -> float:
-    """Seconds that the call took."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def p95(values: list[float]) -> float:
-    """The 95th percentile."""
-    return statistics.quantiles(values, n=20)[-1]
-
-
-def milliseconds(seconds: float) -> str:
-    """For people."""
-    return f"{seconds * 1000:.1f} ms"
-
-
-def show(engine: str, lines: list[tuple[str, str]]) -> None:
-    """Print the table."""
-    table = Table(title=f"HTTP to terminal record, {engine} engine, {os.cpu_count()} CPUs")
-    table.add_column("what")
-    table.add_column("figure", justify="right")
-    for what, figure in lines:
-        table.add_row(what, figure)
-    Console().print(table)
+def say(line: str) -> None:
+    """One line on standard error."""
+    print(f"bench: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
