@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -13,7 +12,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import report
+from bench import interrupts, report
 from bench.catalogue import BY_ID, ROWS
 from bench.effort import FULL, SHORT
 from bench.measures import MEASURES, Measure
@@ -33,8 +32,7 @@ def main() -> int:
         say(f"needs the container engine: {' '.join(reason.split())}")
         return 1
     logging.getLogger("faas.embedded").addHandler(logging.NullHandler())
-    # As Ctrl-C does: everything is ended on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.listen()
     try:
         results, failed, versions = _take(arguments, os.environ)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.interrupts import deferred
 from faas.embedded.process import Child, Program, run
 
 START_SECONDS = 120.0
@@ -63,6 +64,7 @@ class Processes:
         """Send a signal to a program's first process."""
         os.kill(self.pid(name), number)
 
+    @deferred()
     def stop(self, *prefixes: str) -> None:
         """Stop the programs whose names begin with one of these; those of one prefix all at once. Idempotent."""
         for prefix in prefixes:

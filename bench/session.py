@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from celery import Celery
 from bench import servers
 from bench.bare import THREADS, make_app
 from bench.effort import Effort
+from bench.interrupts import deferred
 from bench.processes import Processes
 from bench.servers import Servers
 from bench.stack import Stack
@@ -51,11 +51,9 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # One Ctrl-C is enough: a second one must not leave half of it running.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        self._ends.close()
-        self.processes.stop("bare-worker", "bare-redis", "redis", "postgres")
+        with deferred():
+            self._ends.close()
+            self.processes.stop("bare-worker", "bare-redis", "redis", "postgres")
 
     def on_end(self, action: Callable[[], object]) -> None:
         """Have something undone at the end, the latest first."""

@@ -19,6 +19,7 @@ import docker.errors
 import psycopg2
 
 from bench.http import Connection
+from bench.interrupts import deferred
 from bench.processes import START_SECONDS, Processes
 from bench.servers import Servers
 from faas.embedded.ports import LOOPBACK, free_port
@@ -95,6 +96,7 @@ class Stack:
         self.processes.stop("worker")
         self.start_workers(**settings)
 
+    @deferred()
     def stop(self) -> None:
         """Stop everything that belongs to it, and remove what a killed worker left."""
         self.processes.stop("controller", "clock", "worker")

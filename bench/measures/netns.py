@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from bench import servers
 from bench.http import Connection, spread_over
+from bench.interrupts import deferred
 from bench.processes import Processes
 from bench.result import Pair, Result, compared
 from bench.session import Session
@@ -118,7 +119,7 @@ class _Network:
         _ip("address", "add", f"{self.address}/16", "dev", self._bridge)
         _ip("link", "set", self._bridge, "up")
         for number, name in enumerate(names, 2):
-            space, host_end = self._namespace(name), f"faas{self._mark}v{number}"
+            space, host_end = self._namespace(name), self._host_end(number)
             _ip("netns", "add", space)
             _ip("link", "add", host_end, "type", "veth", "peer", "name", "eth0", "netns", space)
             _ip("link", "set", host_end, "master", self._bridge, "up")
@@ -126,14 +127,19 @@ class _Network:
             _ip("-n", space, "address", "add", f"{self._net}.0.{number}/16", "dev", "eth0")
             _ip("-n", space, "link", "set", "eth0", "up")
 
+    @deferred()
     def remove(self, names: Sequence[str]) -> None:
-        """Remove all; the links go with their namespaces."""
-        for arguments in (
-            *(("netns", "delete", self._namespace(name)) for name in names),
-            ("link", "delete", self._bridge),
-        ):
+        """Remove all. The links by name: with their namespaces they would go only when the last of their connections is forgotten."""
+        numbers = range(2, len(names) + 2)
+        links = [*(self._host_end(number) for number in numbers), self._bridge]
+        commands = [("link", "delete", link) for link in links]
+        commands += [("netns", "delete", self._namespace(name)) for name in names]
+        for command in commands:
             with contextlib.suppress(RuntimeError):
-                _ip(*arguments)
+                _ip(*command)
+
+    def _host_end(self, number: int) -> str:
+        return f"faas{self._mark}v{number}"
 
     def _namespace(self, name: str) -> str:
         return f"faas-{self._mark}-{name}"
