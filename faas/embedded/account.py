@@ -16,6 +16,7 @@ from faas.errors import PlatformError
 _NAMES = ("postgres", "nobody")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
@@ -36,6 +37,8 @@ class Account:
         os.setgroups([])
         os.setresgid(self.gid, self.gid, self.gid)
         _LIBC.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Else access(2), by which initdb looks for its programs, would count no capability of an account that is not root.
+        _LIBC.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         os.setresuid(self.uid, self.uid, self.uid)
         _keep(1 << _CAP_DAC_OVERRIDE)
         # Without it the start still succeeds where nothing is in the way.
