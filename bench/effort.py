@@ -44,11 +44,16 @@ class Effort:
     workers: int
     sleepers: int
 
-    def each_round(self, rounds: int = 0) -> Iterator[int]:
-        """Numbers of rounds, at least one, as long as there is time."""
+    def each_round(self, rounds: int = 0, *, patience: float = 1.0) -> Iterator[int]:
+        """Numbers of rounds, at least one, as long as there is time.
+
+        Args:
+            rounds: another number of them than the usual.
+            patience: how many times the usual seconds they may take.
+        """
         start = time.monotonic()
         for number in range(rounds or self.rounds):
-            if number and time.monotonic() - start > self.seconds:
+            if number and time.monotonic() - start > self.seconds * patience:
                 return
             yield number
 
@@ -60,7 +65,7 @@ FULL = Effort(
     go_calls=60,
     page_calls=100,
     tasks=2000,
-    accepted=2000,
+    accepted=1000,
     drained=5000,
     colds=3,
     cold_rounds=8,

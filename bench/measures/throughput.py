@@ -32,7 +32,7 @@ def measure(session: Session) -> list[Result]:
         connections = [held.enter_context(stack.connect()) for _ in range(_CONNECTIONS)]
         body = call_body(stack.deploy(connections[0], ECHO, max_concurrency=1000, memory_mb=64), {"n": 1})
         _warm_up(stack, connections, body, effort.accepted // 2)
-        for _ in effort.each_round():
+        for _ in effort.each_round(patience=2.0):
             reference = _bare_rate(session, bare, effort.tasks)
             over_http.append((_http_rate(stack, connections, body, effort.accepted), reference))
             alone.append((_drain_rate(session, stack, connections, body, effort.drained), reference))
