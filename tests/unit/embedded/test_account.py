@@ -23,5 +23,7 @@ def test_it_is_another_and_gets_through_a_closed_folder_by_every_way(tmp_path: P
     account = service_account(tmp_path)
     assert account is not None
     for command in (f"test -x {program} && {program}", f"sh -c {program}"):
-        done = subprocess.run(["sh", "-c", command], preexec_fn=account.assume, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            ["sh", "-c", command], preexec_fn=account.assume, capture_output=True, text=True, timeout=30
+        )
         assert (done.returncode, done.stdout.strip()) == (0, str(account.uid)), done.stderr
