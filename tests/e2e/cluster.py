@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg2
+import pytest
 import redis
 import requests
 
@@ -42,6 +43,9 @@ _MODULES = {
     "clock": ("faas.cli", "clock"),
 }
 _names = itertools.count(1)
+
+# For what has nothing to do with sandboxes: it is shown with one engine.
+WITH_ONE_ENGINE = pytest.mark.parametrize("platform", ["simple"], indirect=True)
 
 # Sleeps, fails until a time, and returns when it ran: one function for most of what is proved.
 WORK = """
@@ -158,6 +162,11 @@ class Cluster:
         """Wipe Redis."""
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushall()
+
+    def backlog(self) -> int:
+        """How many messages lie in Redis."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            return int(client.llen("faas"))
 
     def environment(self) -> dict[str, str]:
         """The settings of every part."""
@@ -329,6 +338,10 @@ class Cluster:
             return record if record["status"] == "running" and record["attempts"] >= attempt else None
 
         return worker_name(eventually(look, f"attempt {attempt} of {invocation_id} runs")["worker_id"])
+
+    def claimed(self, invocation_id: str) -> str:
+        """Wait until an attempt has begun, and maybe ended; the name of the worker that had it."""
+        return worker_name(eventually(lambda: self.record(invocation_id)["worker_id"], f"a worker has {invocation_id}"))
 
     def cancel(self, invocation_id: str) -> int:
         """Cancel; the status of the answer."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from e2e.cluster import PATIENCE, Cluster, eventually
+from e2e.cluster import PATIENCE, WITH_ONE_ENGINE, Cluster, eventually
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -60,6 +60,7 @@ def test_a_bare_application_gets_the_result_of_an_invocation(cluster: Cluster) -
     assert (said["state"], said["ready"]) == ("SUCCESS", True)
 
 
+@WITH_ONE_ENGINE
 def test_a_bare_application_gets_a_failure_raised(cluster: Cluster) -> None:
     invocation = cluster.submit(cluster.deploy('def handler(event, context):\n    raise KeyError("no such thing")\n'))
     said = bare(cluster, invocation)
@@ -68,6 +69,7 @@ def test_a_bare_application_gets_a_failure_raised(cluster: Cluster) -> None:
     assert "no such thing" in said["message"]
 
 
+@WITH_ONE_ENGINE
 def test_a_bare_application_sees_that_an_invocation_was_cancelled(cluster: Cluster) -> None:
     invocation = cluster.submit(cluster.deploy(timeout="10m"), {"sleep": 500})
     cluster.running(invocation)
@@ -77,6 +79,7 @@ def test_a_bare_application_sees_that_an_invocation_was_cancelled(cluster: Clust
     assert (said["raised"], said["state"]) == ("InvocationCancelled", "REVOKED")
 
 
+@WITH_ONE_ENGINE
 def test_a_message_that_comes_again_does_no_harm(cluster: Cluster, app: Celery) -> None:
     function = cluster.deploy(max_concurrency=1)
     ids = cluster.submit_all(function, [{"sleep": 1, "token": n} for n in range(3)], threads=1)
@@ -93,6 +96,7 @@ def test_a_message_that_comes_again_does_no_harm(cluster: Cluster, app: Celery) 
     assert [cluster.record(one) for one in ids] == records
 
 
+@WITH_ONE_ENGINE
 def test_an_ordinary_message_is_as_good_as_the_platform_s_own(cluster: Cluster, app: Celery) -> None:
     function = cluster.deploy()
     for clock in cluster.clocks:
@@ -105,6 +109,7 @@ def test_an_ordinary_message_is_as_good_as_the_platform_s_own(cluster: Cluster, 
     assert cluster.wait(invocation)["status"] == "succeeded"
 
 
+@WITH_ONE_ENGINE
 def test_messages_that_make_no_sense_hurt_nobody(cluster: Cluster, app: Celery) -> None:
     function = cluster.deploy()
     app.send_task("faas.invoke", ["not an id"])
@@ -118,6 +123,7 @@ def test_messages_that_make_no_sense_hurt_nobody(cluster: Cluster, app: Celery) 
     assert [cluster.pid(worker) for worker in cluster.workers] == pids
 
 
+@WITH_ONE_ENGINE
 def test_every_worker_answers_a_ping(cluster: Cluster, app: Celery) -> None:
     eventually(lambda: len(app.control.inspect(timeout=3).ping() or {}) == len(cluster.workers), "every worker answers")
 
@@ -125,7 +131,7 @@ def test_every_worker_answers_a_ping(cluster: Cluster, app: Celery) -> None:
 def test_remote_control_shuts_the_workers_down(cluster: Cluster, app: Celery) -> None:
     function = cluster.deploy()
     invocation = cluster.submit(function, {"sleep": 0.5, "token": "kept"})
-    cluster.running(invocation)
+    cluster.claimed(invocation)
     app.control.shutdown()
     for worker in cluster.workers:
         assert cluster.await_end(worker) == 0

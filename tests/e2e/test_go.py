@@ -63,7 +63,7 @@ def test_a_build_whose_worker_is_killed_is_taken_over(cluster: Cluster) -> None:
     # A program that nobody has compiled before, and much of it, so that the compiler takes its time.
     body = "".join(
         f'\tvalues["{n}"] = func(s string) string {{ return fmt.Sprintf("%s {n} %v", s, len(s)*{n}) }}\n'
-        for n in range(1200)
+        for n in range(600)
     )
     source = f'package main\n\nimport "fmt"\n\n// {time.time()}\nfunc main() {{\n\tvalues := map[string]func(string) string{{}}\n{body}\tfmt.Println(len(values))\n}}\n'
     function = cluster.create(source, "go")
@@ -75,7 +75,7 @@ def test_a_build_whose_worker_is_killed_is_taken_over(cluster: Cluster) -> None:
     # The other worker does it; the killed one is not started again meanwhile.
     cluster.built(function)
     record = cluster.wait(early)
-    assert (record["status"], record["result"]) == ("succeeded", 1200)
+    assert (record["status"], record["result"]) == ("succeeded", 600)
     assert record["worker_id"] != owner
     eventually(lambda: owner not in cluster.sandbox_owners(), "nothing of the killed worker is left")
     eventually(lambda: not [words for words in cluster.processes() if owner in words], "no process of it is left")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import Cluster, worker_name
+from e2e.cluster import WITH_ONE_ENGINE, Cluster, worker_name
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -27,6 +27,7 @@ def test_what_a_function_prints_is_its_invocation_s_log(cluster: Cluster) -> Non
         assert answer.text.splitlines() == [f"to one {{'n': {n}}}", "to the other"]
 
 
+@WITH_ONE_ENGINE
 def test_lines_carry_the_invocation_s_id_from_the_request_to_the_end(cluster: Cluster) -> None:
     function = cluster.deploy()
     record = cluster.invoke(function)
@@ -54,6 +55,7 @@ def test_what_a_function_prints_stays_out_of_the_platform_s_log(cluster: Cluster
     ]
 
 
+@WITH_ONE_ENGINE
 def test_no_part_logs_a_stack_trace_in_a_life_without_faults(cluster: Cluster) -> None:
     function = cluster.deploy('def handler(event, context):\n    raise ValueError("its own fault")\n')
     marks = {name: len(cluster.log(name)) for name in (*cluster.workers, *cluster.clocks, "controller1", "controller2")}
