@@ -23,9 +23,13 @@ _CLAIM = f"""
       AND EXISTS (SELECT 1 FROM workers w WHERE w.id = %(worker)s)
     RETURNING i.id, i.attempts, i.max_attempts, i.platform_failures, i.function_id, i.function_name, i.payload, i.headers, i.timeout_ms,
         {functions.REVISION_COLUMNS}"""
-_FINISH = """SELECT applied, new_status, next::text[] AS next FROM faas_finish(
-    %(function_id)s, %(id)s, %(attempt)s, %(status)s, %(result)s, %(error)s, %(error_type)s, %(logs)s, %(init_ms)s, %(duration_ms)s,
-    %(cold)s, %(memory)s, %(retry_ms)s, %(fault)s)"""
+# The rows are taken in the order in which they are written here: `finish` sorts them.
+_FINISH = """SELECT f.applied, f.new_status, f.next::text[] AS next FROM (VALUES {rows}) AS v (
+    function_id, id, attempt, status, result, error, error_type, logs, init_ms, duration_ms, cold, memory, retry_ms, fault)
+    CROSS JOIN LATERAL faas_finish(v.function_id, v.id, v.attempt, v.status, v.result, v.error, v.error_type, v.logs, v.init_ms, v.duration_ms,
+        v.cold, v.memory, v.retry_ms, v.fault) f"""
+_ROW = """(%s::uuid, %s::uuid, %s::integer, %s::text, %s::text, %s::text, %s::text, %s::bytea, %s::integer, %s::integer, %s::boolean,
+    %s::double precision, %s::integer, %s::text)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,13 @@ def claim_many(database: Database, ids: Sequence[str], worker: str) -> dict[str,
 
 
 def finish(database: Database, ends: Sequence[AttemptEnd]) -> list[Finished]:
-    """Write the ends of attempts in one transaction, in the order of their functions' ids so that two writers never wait in a circle."""
+    """Write the ends of attempts in one statement, in the order of their functions' ids so that two writers never wait in a circle."""
     order = sorted(range(len(ends)), key=lambda n: (ends[n].function_id, ends[n].invocation_id))
-    done: dict[int, Finished] = {}
-    with database.begin() as tx:
-        for n in order:
-            row: Any = tx.one(_FINISH, _parameters(ends[n]))
-            done[n] = Finished(row.applied, Status(row.new_status) if row.new_status else None, list(row.next))
-    return [done[n] for n in range(len(ends))]
+    parameters = tuple(value for n in order for value in _parameters(ends[n]))
+    with database.autocommit() as tx:
+        rows = tx.rows(_FINISH.format(rows=", ".join([_ROW] * len(ends))), parameters)
+    done = [Finished(row.applied, Status(row.new_status) if row.new_status else None, list(row.next)) for row in rows]
+    return [one for _, one in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
 
 
 def _claim(row: Any) -> Claim:
@@ -102,20 +105,20 @@ def _claim(row: Any) -> Claim:
     )
 
 
-def _parameters(end: AttemptEnd) -> dict[str, Any]:
-    return {
-        "function_id": end.function_id,
-        "id": end.invocation_id,
-        "attempt": end.attempt,
-        "status": end.status.value,
-        "result": end.result,
-        "error": end.error,
-        "error_type": end.error_type,
-        "logs": end.logs,
-        "init_ms": end.init_ms,
-        "duration_ms": end.duration_ms,
-        "cold": end.cold_start,
-        "memory": end.memory_peak_mb,
-        "retry_ms": end.retry_ms,
-        "fault": end.fault,
-    }
+def _parameters(end: AttemptEnd) -> tuple[Any, ...]:
+    return (
+        end.function_id,
+        end.invocation_id,
+        end.attempt,
+        end.status.value,
+        end.result,
+        end.error,
+        end.error_type,
+        end.logs,
+        end.init_ms,
+        end.duration_ms,
+        end.cold_start,
+        end.memory_peak_mb,
+        end.retry_ms,
+        end.fault,
+    )

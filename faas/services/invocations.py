@@ -10,7 +10,7 @@ from faas.db.invocations import Acceptance
 from faas.domain import ids
 from faas.domain.duration import format_duration
 from faas.domain.invocation import Invocation, Page, Status
-from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound
+from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
 from faas.services.requests import Accepted, NewInvocation
 from faas.services.waiting import Waiters
@@ -24,16 +24,36 @@ class Invocations:
     def __init__(self, database: Database, publisher: Publisher, waiters: Waiters) -> None:
         self._database, self._publisher, self._waiters = database, publisher, waiters
 
-    def invoke(self, new: NewInvocation) -> Accepted:
+    def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
         """Accept an invocation: committed when this returns, and from then on it reaches a terminal status whatever happens.
+
+        Args:
+            wait_s: return when it is terminal, or after so many seconds. A replayed one is not waited for.
 
         Raises:
             NotFound: no such function. Conflict: its newest revision did not build. Invalid: the timeout is over the function's, or the
             idempotency key was used with another body. DatabaseDown: nothing was accepted.
         """
+        invocation_id = ids.uuid7()
+        if wait_s <= 0:
+            return self._accept(invocation_id, new)
+        # Watched before it is published: so its end can't be missed, and no look into the database is needed before the last.
+        with self._waiters.watch(invocation_id) as woken:
+            accepted = self._accept(invocation_id, new)
+            if accepted.replayed:
+                return accepted
+            try:
+                self._waiters.until_terminal(invocation_id, woken, wait_s)
+                return Accepted(self.get(invocation_id), replayed=False)
+            except PlatformError as error:
+                # It is accepted: a failure of the wait must not look like a refusal, which one would send again.
+                log.warning("the wait ended early: %s", error, extra={"fields": {"invocation_id": invocation_id}})
+                return accepted
+
+    def _accept(self, invocation_id: str, new: NewInvocation) -> Accepted:
         verdict = invocations.accept(
             self._database,
-            invocation_id=ids.uuid7(),
+            invocation_id=invocation_id,
             function=new.function,
             payload=new.payload,
             headers=new.headers,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from faas.db import invocations
 from faas.db.database import Database
@@ -26,18 +28,28 @@ class Waiters:
 
     def wait(self, invocation_id: str, seconds: float) -> None:
         """Return when the invocation is terminal or the time is over. Raises NotFound."""
-        deadline = time.monotonic() + seconds
+        with self.watch(invocation_id) as woken:
+            if not invocations.status(self._database, invocation_id).terminal:
+                self.until_terminal(invocation_id, woken, seconds)
+
+    @contextmanager
+    def watch(self, invocation_id: str) -> Iterator[threading.Event]:
+        """An event that is set when the invocation ends; whoever begins to watch before it is published misses no end."""
         woken = threading.Event()
         self._enter(invocation_id, woken)
         try:
-            while not invocations.status(self._database, invocation_id).terminal:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return
-                woken.wait(min(left, _LOOK_SECONDS))
-                woken.clear()
+            yield woken
         finally:
             self._leave(invocation_id, woken)
+
+    def until_terminal(self, invocation_id: str, woken: threading.Event, seconds: float) -> None:
+        """Return when a watched invocation is terminal or the time is over. The wake-up comes after the commit, so it needs no look."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if woken.wait(min(left, _LOOK_SECONDS)):
+                return
+            if invocations.status(self._database, invocation_id).terminal:
+                return
 
     def close(self) -> None:
         """Stop the listener."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from flask import Blueprint, Response, g, stream_with_context
 
@@ -13,6 +14,7 @@ from faas.web import query, render, schemas
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 from faas.web.events import follow
+from faas.web.waiting import SLICE_S
 from faas.web.waiting import wait as wait_for
 
 _log = logging.getLogger("faas.web")
@@ -23,16 +25,18 @@ blueprint = Blueprint("invocations", __name__)
 def invoke() -> Response:
     """Accept an invocation, and hold the answer as long as `Prefer: wait` asks."""
     key = query.idempotency_key()
-    accepted = services().invocations.invoke(schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key))
+    wait = query.preferred_wait() or 0.0
+    began = time.monotonic()
+    new = schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key)
+    accepted = services().invocations.invoke(new, wait_s=min(wait, SLICE_S))
     record = accepted.invocation
     g.invocation_id = record.id
     headers = {"Location": f"/invocations/{record.id}"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
-    wait = query.preferred_wait()
     if wait:
         headers["Preference-Applied"] = f"wait={wait:g}"
-        record = _waited(record, wait)
+        record = _waited(record, wait - (time.monotonic() - began))
     status = 200 if wait and record.status.terminal else 202
     return render.json_answer({"invocation_id": record.id, **render.invocation(record)}, status, headers)
 
@@ -79,7 +83,7 @@ def logs(id_: str) -> Response:
 
 def _waited(record: Invocation, seconds: float) -> Invocation:
     """The record after waiting. It is accepted already, so a failure of the wait must not look like a refusal that can be sent again."""
-    if record.status.terminal:
+    if record.status.terminal or seconds <= 0:
         return record
     try:
         return wait_for(services().invocations, record.id, seconds)

@@ -75,7 +75,7 @@ class Invocations:
         self.printed: dict[str, bytes] = {}
         self.changed = threading.Condition()
 
-    def invoke(self, new: NewInvocation) -> Accepted:
+    def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
         function = self.functions.get(new.function)
         with self.changed:
             if new.idempotency_key in self.keys:
