@@ -74,15 +74,16 @@ def stale(database: Database, age_s: float, claimed_s: float, limit: int) -> lis
     """Builds to be published again; marked as nobody's, and as published now.
 
     Args:
-        age_s: those that no living worker has, and that were published longer ago than this.
+        age_s: those that nobody has claimed, and that were published longer ago than this. A dead worker's are due at once.
         claimed_s: those that were claimed longer ago than this, whoever has them: more than any build takes.
     """
     sql = """
         WITH due AS MATERIALIZED (
             SELECT b.function_id, b.number FROM function_revisions b
-            WHERE b.state = 'building' AND b.build_published_at < clock_timestamp() - %s * interval '1 second'
-              AND (b.build_published_at < clock_timestamp() - %s * interval '1 second'
-                   OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = b.build_worker))
+            WHERE b.state = 'building' AND CASE
+                WHEN b.build_worker IS NULL THEN b.build_published_at < clock_timestamp() - %s * interval '1 second'
+                ELSE b.build_published_at < clock_timestamp() - %s * interval '1 second'
+                    OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = b.build_worker) END
             ORDER BY b.build_published_at LIMIT %s FOR UPDATE SKIP LOCKED)
         UPDATE function_revisions r SET build_published_at = clock_timestamp(), build_worker = NULL FROM due
         WHERE r.function_id = due.function_id AND r.number = due.number

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from kombu.transport import redis as stock
+from kombu.transport import virtual
 
 from faas.queueing import names
 
@@ -15,10 +16,20 @@ from faas.queueing import names
 _BATCH = 64
 
 
+class QoS(virtual.QoS):
+    """Counts what is in hand, and puts nothing back when it ends: the worker passes on what it did not begin, and the row has the rest."""
+
+    restore_at_shutdown = False
+
+
 class Channel(stock.Channel):
     """A channel that takes what else is there when a message has come."""
 
     ack_emulation = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.QoS: type[Any] = QoS
 
     def _brpop_read(self, **options: Any) -> bool:
         """Deliver the message that ended the blocking pop; then, the connection being idle, as many more as there is credit for."""

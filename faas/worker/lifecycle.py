@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from typing import Any
 
@@ -24,6 +25,7 @@ _keeper: Keeper | None = None
 def connect() -> None:
     """Hang the functions below on Celery's signals. They are module-level, so the weak references of signals hold."""
     signals.setup_logging.connect(_set_up_logging)
+    signals.celeryd_init.connect(_name)
     signals.worker_init.connect(_start)
     signals.worker_shutting_down.connect(_drain)
     signals.worker_shutdown.connect(_stop)
@@ -31,6 +33,13 @@ def connect() -> None:
 
 def _set_up_logging(**_: Any) -> None:
     logs.configure(config.load().log_level)
+
+
+def _name(instance: Any, **_: Any) -> None:
+    """A node name of its own for each worker of a host, where none is given: two of one name confuse remote control."""
+    kind, _, host = instance.hostname.partition("@")
+    if kind == "celery":
+        instance.hostname = f"{config.load().worker_id}-{secrets.token_hex(3)}@{host}"
 
 
 def _start(sender: Any, **_: Any) -> None:
