@@ -167,7 +167,9 @@ def test_a_pool_with_every_connection_in_use_is_database_down(database_url, monk
     small.close()
 
 
-def test_a_connection_that_was_killed_while_it_rested_is_replaced_and_a_killed_transaction_is_database_down(database, database_url):
+def test_a_connection_that_was_killed_while_it_rested_is_replaced_and_a_killed_transaction_is_database_down(
+    database, database_url
+):
     other = Database(database_url, connections=2)
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     database.ping()
