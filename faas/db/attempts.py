@@ -11,18 +11,7 @@ from faas.db import functions
 from faas.db.database import Database
 from faas.domain.invocation import Claim, Status
 
-# Locked rows are passed over: whoever holds one cancels it, or has the same message.
-_CLAIM = f"""
-    WITH picked AS MATERIALIZED (
-        SELECT id FROM invocations WHERE id = ANY(%(ids)s::uuid[]) AND status = 'queued' AND admitted_at IS NOT NULL
-        ORDER BY id FOR UPDATE SKIP LOCKED)
-    UPDATE invocations i SET status = 'running', attempts = i.attempts + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
-        queue_ms = least(greatest(0, extract(epoch FROM clock_timestamp() - greatest(i.created_at, i.due_at)) * 1000), 2147483647)::integer
-    FROM picked, function_revisions r
-    WHERE i.id = picked.id AND r.function_id = i.function_id AND r.number = i.revision
-      AND EXISTS (SELECT 1 FROM workers w WHERE w.id = %(worker)s)
-    RETURNING i.id, i.attempts, i.max_attempts, i.platform_failures, i.function_id, i.function_name, i.payload, i.headers, i.timeout_ms,
-        {functions.REVISION_COLUMNS}"""
+_CLAIM = "SELECT * FROM faas_claim(%s::uuid[], %s)"
 # The rows are taken in the order in which they are written here: `finish` sorts them.
 _FINISH = """SELECT f.applied, f.new_status, f.next::text[] AS next FROM (VALUES {rows}) AS v (
     function_id, id, attempt, status, result, error, error_type, logs, init_ms, duration_ms, cold, memory, retry_ms, fault)
@@ -76,9 +65,9 @@ def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
 
 
 def claim_many(database: Database, ids: Sequence[str], worker: str) -> dict[str, Claim]:
-    """Claim what can be claimed of many, in one statement; the claims by id."""
+    """Claim what can be claimed of many, in one statement; the claims by id (migrations/sql/0002_functions.sql)."""
     with database.autocommit() as tx:
-        rows = tx.rows(_CLAIM, {"ids": list(ids), "worker": worker})
+        rows = tx.rows(_CLAIM, (list(ids), worker))
     return {claim.invocation_id: claim for claim in map(_claim, rows)}
 
 

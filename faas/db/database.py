@@ -1,15 +1,22 @@
-"""Connections to PostgreSQL: one pool for each process, with a time limit on everything."""
+"""Connections to PostgreSQL: one pool for each process, with a time limit on everything.
+
+SQLAlchemy's tables and pool, the driver's own cursors: on the hot path SQLAlchemy's engine, connection and result objects cost as much as the
+statements (docs/performance.md).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+import psycopg2
+from psycopg2.extras import NamedTupleCursor
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from faas.errors import DatabaseDown
 
@@ -30,25 +37,24 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 class Transaction:
     """A connection for the length of one transaction (or of one autocommit block). SQL goes to the driver as it is written (`%(name)s`)."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Execute; the number of rows that it touched."""
-        return self._execute(sql, parameters).rowcount
+        return int(self._execute(sql, parameters).rowcount)
 
     def rows(self, sql: str, parameters: Parameters | None = None) -> list[Any]:
-        """All rows."""
+        """All rows, as named tuples."""
         return list(self._execute(sql, parameters).fetchall())
 
     def one(self, sql: str, parameters: Parameters | None = None) -> Any | None:
-        """The first row, or None."""
-        return self._execute(sql, parameters).first()
+        """The first row, as a named tuple, or None."""
+        return self._execute(sql, parameters).fetchone()
 
-    def _execute(self, sql: str, parameters: Parameters | None) -> CursorResult[Any]:
-        return self._connection.exec_driver_sql(
-            sql, dict(parameters) if isinstance(parameters, Mapping) else parameters
-        )
+    def _execute(self, sql: str, parameters: Parameters | None) -> Any:
+        self._cursor.execute(sql, parameters)
+        return self._cursor
 
 
 class Database:
@@ -61,48 +67,37 @@ class Database:
     """
 
     def __init__(self, url: str, *, connections: int = 16, name: str = "faas") -> None:
-        self._engine: Engine = create_engine(
-            url.replace("postgresql://", "postgresql+psycopg2://", 1),
+        self._url, self._name = url, name
+        self._lock = threading.Lock()
+        self._pool = QueuePool(
+            self._connect,
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=_POOL_SECONDS,
-            pool_use_lifo=True,
-            connect_args={
-                "connect_timeout": _CONNECT_SECONDS,
-                "application_name": name,
-                "options": _SERVER_LIMITS,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 15000,
-            },
+            timeout=_POOL_SECONDS,
+            use_lifo=True,
+            # Connections commit by themselves; a transaction ends in `begin`, whatever happens.
+            reset_on_return=None,
         )
-        event.listen(self._engine, "checkin", _remember_use)
-        event.listen(self._engine, "checkout", self._check_rested)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction: committed at the end, rolled back by an exception. Raises DatabaseDown where the server is away."""
-        with _translated(), self._engine.begin() as connection:
-            yield Transaction(connection)
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield Transaction(cursor)
+            except BaseException:
+                # A connection that can't roll back is found to be broken by `_cursor`.
+                with contextlib.suppress(psycopg2.Error):
+                    cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
 
     @contextmanager
     def autocommit(self) -> Iterator[Transaction]:
         """Single statements, each committed by itself: a round trip instead of three."""
-        with _translated(), self._autocommit.connect() as connection:
-            yield Transaction(connection)
-
-    def _check_rested(self, connection: Any, record: Any, _: Any) -> None:
-        """Ask whether a connection that rested still lives: a round trip, against an error for somebody at every restart of the server.
-
-        One that was used just now is not asked: under load that would be a quarter of all round trips.
-        """
-        if time.monotonic() - record.info.get(_USED_AT, time.monotonic()) > _RESTED_SECONDS:
-            try:
-                self._engine.dialect.do_ping(connection)
-            except self._engine.dialect.loaded_dbapi.Error as error:
-                raise DisconnectionError("the connection was lost while it rested") from error
+        with self._cursor() as cursor:
+            yield Transaction(cursor)
 
     def ping(self) -> None:
         """Raises DatabaseDown where PostgreSQL does not answer."""
@@ -111,29 +106,75 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""
-        self._engine.dispose()
+        with self._lock:
+            pool, self._pool = self._pool, self._pool.recreate()
+        pool.dispose()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """A cursor on a connection of the pool. The driver's errors come out of it as ours."""
+        try:
+            connection = self._take()
+            try:
+                with contextlib.closing(connection.cursor()) as cursor:
+                    yield cursor
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                self._drop_broken(connection)
+                raise
+            finally:
+                if connection.is_valid:
+                    connection.info[_USED_AT] = time.monotonic()
+                connection.close()
+        except PoolTimeout as error:
+            raise DatabaseDown("every connection to PostgreSQL is in use") from error
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
+        except psycopg2.Error as error:
+            if error.pgcode in _NO_SUCH_TABLE:
+                raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)") from error
+            # Errors of a statement stay what they are: they are bugs of ours.
+            raise
+
+    def _take(self) -> PoolProxiedConnection:
+        """A connection that lives. One that rested is asked: a round trip, against an error for somebody at every restart of the server.
+
+        One that was used just now is not asked: under load that would be a quarter of all round trips.
+        """
+        while True:
+            connection = self._pool.connect()
+            if time.monotonic() - connection.info.get(_USED_AT, time.monotonic()) <= _RESTED_SECONDS:
+                return connection
+            try:
+                with contextlib.closing(connection.cursor()) as cursor:
+                    cursor.execute("SELECT 1")
+            except psycopg2.Error:
+                self._drop_broken(connection)
+                connection.close()
+            else:
+                return connection
+
+    def _drop_broken(self, connection: PoolProxiedConnection) -> None:
+        """Drop a connection that broke, and all that rest: what ended it (a restart of the server) ended them too."""
+        driver: Any = connection.dbapi_connection
+        if driver is not None and driver.closed:
+            connection.invalidate()
+            self.close()
+
+    def _connect(self) -> Any:
+        connection = psycopg2.connect(
+            self._url,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name=self._name,
+            options=_SERVER_LIMITS,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=15000,
+            cursor_factory=NamedTupleCursor,
+        )
+        connection.autocommit = True
+        return connection
 
 
-def _remember_use(_: Any, record: Any) -> None:
-    record.info[_USED_AT] = time.monotonic()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """SQLAlchemy's ways to say that the server is away, as `DatabaseDown`. Errors of a statement stay what they are: they are bugs of ours."""
-    try:
-        yield
-    except PoolTimeout as error:
-        raise DatabaseDown("every connection to PostgreSQL is in use") from error
-    except (OperationalError, InterfaceError) as error:
-        raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
-    except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) in _NO_SUCH_TABLE:
-            raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)") from error
-        if error.connection_invalidated:
-            raise DatabaseDown(f"the connection to PostgreSQL was lost: {_first_line(error)}") from error
-        raise
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]
+def _first_line(error: psycopg2.Error) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
+from psycopg2 import IntegrityError
 
 from faas.db import cursors
 from faas.db.database import Database, Transaction

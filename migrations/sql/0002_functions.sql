@@ -183,3 +183,31 @@ BEGIN
         verdict := 'terminal';
     END IF;
 END $$;
+
+-- Claim what can be claimed of many for a worker that is known. Locked rows are passed over: whoever holds one cancels it, or has the same message.
+CREATE FUNCTION faas_claim(p_ids uuid[], p_worker text) RETURNS TABLE (
+    id uuid, attempts integer, max_attempts integer, platform_failures integer, function_id uuid, function_name text, payload text, headers text,
+    timeout_ms integer, number integer, version text, runtime text, handler text, function_timeout_ms integer, memory_mb integer,
+    cpus double precision, max_concurrency integer, network text, retry_max_attempts integer, retry_backoff_ms integer,
+    retry_max_backoff_ms integer, environment text, metadata text, code_digest text, code_size integer, artifact_digest text, state text,
+    state_reason text
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = p_worker) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH picked AS MATERIALIZED (
+        SELECT i.id FROM invocations i WHERE i.id = ANY (p_ids) AND i.status = 'queued' AND i.admitted_at IS NOT NULL
+        ORDER BY i.id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE invocations i SET status = 'running', attempts = i.attempts + 1, worker_id = p_worker, started_at = clock_timestamp(),
+        queue_ms = least(greatest(0, extract(epoch FROM clock_timestamp() - greatest(i.created_at, i.due_at)) * 1000), 2147483647)::integer
+    FROM picked, function_revisions r
+    WHERE i.id = picked.id AND r.function_id = i.function_id AND r.number = i.revision
+    RETURNING i.id, i.attempts, i.max_attempts, i.platform_failures, i.function_id, i.function_name, i.payload, i.headers, i.timeout_ms,
+        r.number, r.version, r.runtime, r.handler, r.timeout_ms, r.memory_mb, r.cpus, r.max_concurrency, r.network, r.retry_max_attempts,
+        r.retry_backoff_ms, r.retry_max_backoff_ms, r.environment, r.metadata, r.code_digest, r.code_size, r.artifact_digest, r.state, r.state_reason;
+END $$;

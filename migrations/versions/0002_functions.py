@@ -17,5 +17,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("faas_cancel", "faas_finish", "faas_accept", "faas_admit"):
+    for name in ("faas_claim", "faas_cancel", "faas_finish", "faas_accept", "faas_admit"):
         op.execute(f"DROP FUNCTION {name}")

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from faas.db import attempts, functions, invocations, partitions, upkeep, workers
+from faas.db import functions, invocations, partitions, upkeep, workers
 from faas.db.database import Database, Transaction
 from faas.domain import ids
 from faas.domain.invocation import Status
@@ -82,7 +82,7 @@ def plans(million: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Datab
 
     def spied(self: Any, sql: str, parameters: Any) -> Any:
         if not sql.lstrip().startswith("EXPLAIN"):
-            seen.append(execute(self, "EXPLAIN (FORMAT JSON) " + sql, parameters).first()[0][0]["Plan"])
+            seen.append(execute(self, "EXPLAIN (FORMAT JSON) " + sql, parameters).fetchone()[0][0]["Plan"])
         return execute(self, sql, parameters)
 
     monkeypatch.setattr(Transaction, "_execute", spied)
@@ -166,15 +166,6 @@ def test_upkeep(plans):
     checked(seen)
 
 
-def test_claiming(plans):
-    database, seen = plans
-    row = an_id(database, "status = 'queued' AND admitted_at IS NOT NULL")
-    seen.clear()
-    assert attempts.claim(database, str(row.id), "w1") is not None
-    checked(seen)
-    assert max(plan["Total Cost"] for plan in seen) < 100
-
-
 def test_cancelling_the_queue_of_a_deleted_function(plans):
     database, seen = plans
     seen.clear()
@@ -186,6 +177,10 @@ WAITING = """SELECT id FROM invocations WHERE function_id = $1 AND status = 'que
     ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED"""
 ENDING = "UPDATE invocations SET finished_at = now() WHERE id = $1"
 ADMITTING = "UPDATE invocations SET admitted_at = $2 WHERE id = ANY ($1)"
+CLAIMING = """WITH picked AS MATERIALIZED (
+        SELECT i.id FROM invocations i WHERE i.id = ANY ($1) AND i.status = 'queued' AND i.admitted_at IS NOT NULL ORDER BY i.id FOR UPDATE SKIP LOCKED)
+    UPDATE invocations i SET worker_id = 'w' FROM picked, function_revisions r
+    WHERE i.id = picked.id AND r.function_id = i.function_id AND r.number = i.revision RETURNING i.id"""
 FENCE = "SELECT started_at FROM invocations WHERE id = $1 AND attempts = $2 AND status = 'running' FOR UPDATE"
 
 
@@ -195,9 +190,10 @@ FENCE = "SELECT started_at FROM invocations WHERE id = $1 AND attempts = $2 AND 
         ("faas_admit", "uuid, timestamptz, integer", WAITING, "'{f1}', now(), 3"),
         ("faas_finish", "uuid", ENDING, "gen_random_uuid()"),
         ("faas_admit", "uuid[], timestamptz", ADMITTING, "ARRAY[gen_random_uuid()], now()"),
+        ("faas_claim", "uuid[]", CLAIMING, "ARRAY[gen_random_uuid()]"),
         ("faas_finish", "uuid, integer", FENCE, "gen_random_uuid(), 1"),
     ],
-    ids=["waiting", "ending", "admitting", "fence"],
+    ids=["waiting", "ending", "admitting", "claiming", "fence"],
 )
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 def test_the_statements_inside_the_databases_functions(million, within, types, statement, values, mode):
