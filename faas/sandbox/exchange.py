@@ -74,9 +74,10 @@ class Exchange:
 
     def _make_folder(self) -> None:
         for _ in range(_TRIES):
-            scratch(self.path.parents[2], self._owner)
-            # The end of another sandbox may just have removed the parent, which was empty.
-            with contextlib.suppress(FileNotFoundError):
+            # The end of another sandbox may just have removed the parent, which was empty: then it is not there, or (when pathlib looks
+            # at what was in its way) not any more.
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                scratch(self.path.parents[2], self._owner)
                 self.path.mkdir()
                 return
         self.path.mkdir()
