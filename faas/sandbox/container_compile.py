@@ -18,10 +18,9 @@ from docker.models.containers import Container
 from docker.types import Mount, Ulimit
 
 from faas.errors import SandboxError
-from faas.sandbox import gobuild
+from faas.sandbox import exchange, gobuild
 from faas.sandbox.container_options import DEADLINE_LABEL, bind, hardened
 from faas.sandbox.docker_client import BUILD_IMAGE, translated
-from faas.sandbox.exchange import remove_tree
 
 # Kept between builds, and shared by all: the compiler runs nothing of what it compiles (no C compiler, no generators, no other toolchain),
 # so one build can't put into the cache what another would run.
@@ -51,7 +50,7 @@ class Compiler:
     def compile(self, source: Path, output: Path, timeout_s: float) -> str | None:
         """See `Engine.compile`."""
         try:
-            with self._scratch() as scratch:
+            with exchange.scratch(self._folder) as scratch:
                 targets = gobuild.prepare(source, scratch / "source")
                 made = scratch / "made"
                 made.mkdir()
@@ -63,18 +62,6 @@ class Compiler:
                 return said
         except OSError as exc:
             raise SandboxError(f"the compiler can't be run: {exc.strerror or exc}") from exc
-
-    @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        scratch = self._folder / f"build-{uuid.uuid4().hex[:16]}"
-        scratch.mkdir(mode=0o700)
-        try:
-            yield scratch
-        finally:
-            remove_tree(scratch)
-            with contextlib.suppress(OSError):
-                self._folder.rmdir()
 
     def _run(self, scratch: Path, targets: list[str], timeout_s: float) -> str | None:
         with self._container(scratch, targets, timeout_s) as container:

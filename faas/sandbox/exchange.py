@@ -15,7 +15,8 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faas.errors import SandboxError
@@ -43,7 +44,6 @@ class Exchange:
 
     def __init__(self, work_dir: Path, owner: Owner, sandbox_id: str, *, copy: bool = False) -> None:
         self.path = owner_folder(work_dir, owner.worker) / sandbox_id
-        self._owner = owner
         self._copy = copy
         self._listener: socket.socket | None = None
         self.streams: dict[str, int] = {}
@@ -61,7 +61,7 @@ class Exchange:
 
     def _make(self) -> None:
         # Other users of the host are kept out by the parent; the sandbox's user comes in by the mount, so what is below is open to it.
-        self._make_folder()
+        _make_in(self.path.parent, self.path.name)
         self.code.mkdir()
         for folder in (self.path, self.code):
             folder.chmod(0o755)
@@ -71,16 +71,6 @@ class Exchange:
         _bind(self._listener, self.path)
         (self.path / SOCKET).chmod(0o666)
         self._listener.listen(1)
-
-    def _make_folder(self) -> None:
-        for _ in range(_TRIES):
-            # The end of another sandbox may just have removed the parent, which was empty: then it is not there, or (when pathlib looks
-            # at what was in its way) not any more.
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                scratch(self.path.parents[2], self._owner)
-                self.path.mkdir()
-                return
-        self.path.mkdir()
 
     def _make_fifo(self, path: Path, name: str) -> None:
         os.mkfifo(path, 0o600)
@@ -163,11 +153,33 @@ class Exchange:
             self.path.parent.rmdir()
 
 
-def scratch(work_dir: Path, owner: Owner) -> Path:
-    """The folder of all that an incarnation makes and that ends with it; made where it is not there."""
-    folder = owner_folder(work_dir, owner.worker)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+@contextlib.contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A folder for a while, in an incarnation's folder: for a compilation, which ends with its owner like the sandboxes do.
+
+    Args:
+        folder: the incarnation's, as `owner_folder` names it.
+    """
+    path = folder / f"build-{uuid.uuid4().hex[:16]}"
+    _make_in(folder, path.name)
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _make_in(folder: Path, name: str) -> None:
+    """Make a folder in an incarnation's, which is made where it is not there."""
+    for _ in range(_TRIES):
+        # The end of another sandbox may just have removed the incarnation's folder, which was empty: then it is not there, or (when pathlib
+        # looks at what was in its way) not any more.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / name).mkdir(mode=0o700)
+            return
+    (folder / name).mkdir(mode=0o700)
 
 
 def owners(work_dir: Path) -> set[str]:

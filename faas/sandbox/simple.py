@@ -37,7 +37,7 @@ class SimpleEngine:
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
         self._node: Path | None = None
-        self._go = GoCompiler(self._work_dir, lambda: exchange.scratch(self._work_dir, owner), _PATH, _supervised)
+        self._go = GoCompiler(self._work_dir, exchange.owner_folder(self._work_dir, owner.worker), _PATH, _supervised)
         self._closed = False
 
     @property

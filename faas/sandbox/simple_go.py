@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faas.domain.ids import uuid7
 from faas.errors import SandboxError
-from faas.sandbox import gobuild, toolchain
+from faas.sandbox import exchange, gobuild, toolchain
 from faas.sandbox.simple_body import ProcessBody
 
 _AGENT_BUILD_S = 600.0
@@ -22,16 +22,14 @@ class GoCompiler:
 
     Args:
         work_dir: where the cache and the agent are kept.
-        scratch: makes the folder that a build's own folder is put in; whoever owns it removes what a killed worker leaves.
+        folder: where a build's own folder is put; whoever clears away after a killed worker removes it.
         path: the compiler's `PATH`.
         supervised: makes the command that runs another one and kills it whole.
     """
 
-    def __init__(
-        self, work_dir: Path, scratch: Callable[[], Path], path: str, supervised: Callable[[list[str]], list[str]]
-    ) -> None:
+    def __init__(self, work_dir: Path, folder: Path, path: str, supervised: Callable[[list[str]], list[str]]) -> None:
         self._work_dir = work_dir
-        self._scratch = scratch
+        self._folder = folder
         self._path = path
         self._supervised = supervised
         self._lock = threading.Lock()
@@ -56,8 +54,8 @@ class GoCompiler:
         go = toolchain.go()
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._scratch(), prefix="build-", ignore_cleanup_errors=True) as name:
-                return self._compile(go, source, Path(name), output, timeout_s)
+            with exchange.scratch(self._folder) as scratch:
+                return self._compile(go, source, scratch, output, timeout_s)
         except OSError as exc:
             raise SandboxError(f"the compiler can't be run: {exc.strerror or exc}") from exc
 
