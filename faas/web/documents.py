@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from flask import Blueprint, Response, render_template
+from markupsafe import Markup, escape
 
 from faas.errors import NotFound
 from faas.web import openapi, query, render
@@ -14,6 +15,13 @@ from faas.web.context import services
 
 blueprint = Blueprint("documents", __name__)
 _SHOWN = 50
+
+
+@blueprint.app_template_filter("code")
+def code(text: str) -> Markup:
+    """Text whose parts in backticks are code; all of it escaped."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>%s</code>") % part if n % 2 else part for n, part in enumerate(parts))
 
 
 @functools.cache

@@ -23,7 +23,7 @@ except ConfigError as error:
 bind = f"{_settings.server_host}:{_settings.server_port}"
 worker_class = "gthread"
 # Whoever waits for an invocation holds a thread, for up to a minute; threads are made when they are needed.
-threads = 256
+threads = 600
 worker_connections = 2000
 backlog = 2048
 # For gthread this bounds the main loop, not a request: no request of ours makes the loop late.

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from faas.web import render
+from faas.web.documents import code
 
 
 @pytest.fixture
@@ -113,3 +114,7 @@ def test_the_dashboard_lists_functions_and_invocations_escaped(client, create):
 def test_the_style_sheet_is_there(client):
     with client.get("/static/style.css") as response:
         assert response.content_type.startswith("text/css")
+
+
+def test_words_in_backticks_are_code_and_all_else_is_text():
+    assert code("`a<b>` is <i>, `c`") == "<code>a&lt;b&gt;</code> is &lt;i&gt;, <code>c</code>"
