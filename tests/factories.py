@@ -11,6 +11,7 @@ from typing import Any
 from faas.db import attempts, functions, invocations, workers
 from faas.db.database import Database
 from faas.db.functions import Code
+from faas.db.invocations import Submission
 from faas.domain import ids
 from faas.domain.function import Function, Revision, Runtime, Spec
 from faas.domain.invocation import Claim, Invocation, Status
@@ -63,16 +64,8 @@ def function(database: Database, *, name: str | None = None, artifact: str | Non
 
 def accept(database: Database, ref: str, **changes: Any) -> invocations.Acceptance:
     """The verdict on one more invocation."""
-    given = {
-        "invocation_id": ids.uuid7(),
-        "function": ref,
-        "payload": "null",
-        "headers": {},
-        "timeout_ms": None,
-        "key": None,
-        "fingerprint": b"",
-    }
-    return invocations.accept(database, **{**given, **changes})
+    given = {"invocation_id": ids.uuid7(), "function": ref, "payload": "null", "headers": {}}
+    return invocations.accept(database, Submission(**{**given, **changes}))
 
 
 def invocation(database: Database, ref: str, **changes: Any) -> Invocation:

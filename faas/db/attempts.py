@@ -65,7 +65,7 @@ def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
 
 
 def claim_many(database: Database, ids: Sequence[str], worker: str) -> dict[str, Claim]:
-    """Claim what can be claimed of many, in one statement; the claims by id (migrations/sql/0002_functions.sql)."""
+    """Claim what can be claimed of many, in one statement; the claims by id (migrations/sql/0003_scheduling.sql)."""
     with database.autocommit() as tx:
         rows = tx.rows(_CLAIM, (list(ids), worker))
     return {claim.invocation_id: claim for claim in map(_claim, rows)}

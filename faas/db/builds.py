@@ -32,9 +32,10 @@ def succeed(database: Database, revision: Revision, artifact_digest: str) -> lis
         )
         if not changed:
             return []
-        # Due since they came: so queue_ms counts the build as waiting.
+        # Due since they came, or at their time: so queue_ms counts the build as waiting.
         tx.run(
-            "UPDATE invocations SET due_at = created_at WHERE function_id = %s AND revision = %s AND status = 'queued' AND due_at = 'infinity'",
+            "UPDATE invocations SET due_at = coalesce(run_at, created_at)"
+            " WHERE function_id = %s AND revision = %s AND status = 'queued' AND due_at = 'infinity'",
             revision.key,
         )
         return functions.admit(tx, revision.function_id)

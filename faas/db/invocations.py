@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from faas.db import cursors
@@ -13,9 +14,62 @@ from faas.domain.invocation import Invocation, Page, Status
 from faas.errors import NotFound
 
 _NARROW = """id, function_id, function_name, revision, status, error, attempts, max_attempts, created_at, started_at, finished_at,
-    queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id"""
-_ACCEPT = """SELECT verdict, invocation_id, admitted, o_function_id, o_function_name, o_revision, o_max_attempts, o_created_at FROM faas_accept(
-    %(id)s, %(function_id)s, %(name)s, %(payload)s, %(headers)s, %(timeout_ms)s, %(key)s, %(fingerprint)s)"""
+    queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id, run_at, expires_at, batch_id, replay_of"""
+VERDICT = """f.verdict, f.invocation_id, f.admitted, f.o_function_id, f.o_function_name, f.o_revision, f.o_max_attempts, f.o_created_at,
+    f.o_run_at, f.o_expires_at"""
+_ACCEPT = f"""SELECT {VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An invocation to be accepted, as `faas_accept` takes it.
+
+    Attributes:
+        function: an id or a name.
+        payload: JSON text.
+        timeout_ms: None for the function's own.
+        fingerprint: of the request that `key` stands for.
+        delay_ms, run_at: when to run it; at once where both are None.
+        expires_ms: how long after it was accepted it may still be started.
+        revision: None for the newest.
+    """
+
+    invocation_id: str
+    function: str
+    payload: str
+    headers: dict[str, str]
+    timeout_ms: int | None = None
+    key: str | None = None
+    fingerprint: bytes = b""
+    delay_ms: int | None = None
+    run_at: datetime | None = None
+    expires_ms: int | None = None
+    batch_id: str | None = None
+    replay_of: str | None = None
+    revision: int | None = None
+
+    def of_batch(self, batch_id: str) -> Submission:
+        """The same as a part of a batch. The key is the batch's, if any."""
+        return replace(self, batch_id=batch_id, key=None, fingerprint=b"")
+
+    def parameters(self) -> tuple[Any, ...]:
+        """The arguments of `faas_accept`, in order."""
+        return (
+            self.invocation_id,
+            self.function if is_id(self.function) else None,
+            self.function,
+            self.payload,
+            json.dumps(self.headers),
+            self.timeout_ms,
+            self.key,
+            self.fingerprint,
+            self.delay_ms,
+            self.run_at,
+            self.expires_ms,
+            self.batch_id,
+            self.replay_of,
+            self.revision,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +82,15 @@ class Acceptance:
     invocation: Invocation | None
 
 
-def accept(
-    database: Database,
-    *,
-    invocation_id: str,
-    function: str,
-    payload: str,
-    headers: dict[str, str],
-    timeout_ms: int | None,
-    key: str | None,
-    fingerprint: bytes,
-) -> Acceptance:
-    """Accept an invocation in one round trip; committed when this returns (migrations/sql/0002_functions.sql tells the verdicts)."""
-    parameters = {
-        "id": invocation_id,
-        "function_id": function if is_id(function) else None,
-        "name": function,
-        "payload": payload,
-        "headers": json.dumps(headers),
-        "timeout_ms": timeout_ms,
-        "key": key,
-        "fingerprint": fingerprint,
-    }
+def accept(database: Database, new: Submission) -> Acceptance:
+    """Accept an invocation in one round trip; committed when this returns (migrations/sql/0003_scheduling.sql tells the verdicts)."""
     with database.autocommit() as tx:
-        row: Any = tx.one(_ACCEPT, parameters)
-    made = _accepted(row, payload, headers) if row.verdict == "accepted" else None
+        return acceptance(tx.one(_ACCEPT, new.parameters()), new)
+
+
+def acceptance(row: Any, new: Submission) -> Acceptance:
+    """The verdict in a row with `VERDICT`."""
+    made = _accepted(row, new) if row.verdict == "accepted" else None
     return Acceptance(row.verdict, str(row.invocation_id) if row.invocation_id else None, row.admitted, made)
 
 
@@ -63,7 +101,7 @@ def get(database: Database, invocation_id: str) -> Invocation:
         with database.autocommit() as tx:
             row = tx.one(f"SELECT {_NARROW}, payload, headers, result FROM invocations WHERE id = %s", (invocation_id,))
     if row is None:
-        raise _missing(invocation_id)
+        raise missing(invocation_id)
     return _invocation(row, whole=True)
 
 
@@ -74,12 +112,18 @@ def status(database: Database, invocation_id: str) -> Status:
         with database.autocommit() as tx:
             row = tx.one("SELECT status FROM invocations WHERE id = %s", (invocation_id,))
     if row is None:
-        raise _missing(invocation_id)
+        raise missing(invocation_id)
     return Status(row.status)
 
 
 def find(
-    database: Database, *, function_id: str | None, status: Status | None, limit: int, cursor: str | None
+    database: Database,
+    *,
+    function_id: str | None,
+    status: Status | None,
+    limit: int,
+    cursor: str | None,
+    batch_id: str | None = None,
 ) -> Page[Invocation]:
     """A page of invocations, newest first, without payloads and results."""
     after = cursors.decode(cursor)
@@ -88,12 +132,20 @@ def find(
         for condition, given in (
             ("function_id = %(function_id)s", function_id),
             ("status = %(status)s", status),
+            # A batch's id was made before those of its invocations: no partition of an earlier month is looked into.
+            ("batch_id = %(batch_id)s AND id > %(batch_id)s", batch_id),
             ("id < %(after)s", after),
         )
         if given
     ]
     where = "WHERE " + " AND ".join(conditions) if conditions else ""
-    parameters = {"function_id": function_id, "status": status and status.value, "after": after, "limit": limit + 1}
+    parameters = {
+        "function_id": function_id,
+        "status": status and status.value,
+        "batch_id": batch_id,
+        "after": after,
+        "limit": limit + 1,
+    }
     with database.autocommit() as tx:
         rows = tx.rows(f"SELECT {_NARROW} FROM invocations {where} ORDER BY id DESC LIMIT %(limit)s", parameters)
     return cursors.page(rows, limit, lambda row: _invocation(row, whole=False))
@@ -106,7 +158,7 @@ def logs(database: Database, invocation_id: str) -> bytes:
         with database.autocommit() as tx:
             row = tx.one("SELECT logs FROM invocations WHERE id = %s", (invocation_id,))
     if row is None:
-        raise _missing(invocation_id)
+        raise missing(invocation_id)
     return bytes(row.logs) if row.logs is not None else b""
 
 
@@ -117,7 +169,7 @@ def cancel(database: Database, invocation_id: str) -> tuple[str, list[str]]:
         with database.autocommit() as tx:
             row = tx.one("SELECT verdict, next::text[] AS next FROM faas_cancel(%s)", (invocation_id,))
     if row is None or row.verdict == "missing":
-        raise _missing(invocation_id)
+        raise missing(invocation_id)
     return row.verdict, list(row.next)
 
 
@@ -133,15 +185,15 @@ def cancel_queued_of(database: Database, function_id: str, limit: int) -> list[s
         return [str(row.id) for row in tx.rows(sql, (function_id, limit))]
 
 
-def _accepted(row: Any, payload: str, headers: dict[str, str]) -> Invocation:
+def _accepted(row: Any, new: Submission) -> Invocation:
     return Invocation(
         id=str(row.invocation_id),
         function_id=str(row.o_function_id),
         function_name=row.o_function_name,
         revision=row.o_revision,
         status=Status.QUEUED,
-        payload=json.loads(payload),
-        headers=headers,
+        payload=json.loads(new.payload),
+        headers=new.headers,
         result=None,
         error=None,
         attempts=0,
@@ -155,10 +207,15 @@ def _accepted(row: Any, payload: str, headers: dict[str, str]) -> Invocation:
         cold_start=None,
         memory_peak_mb=None,
         worker_id=None,
+        run_at=row.o_run_at,
+        expires_at=row.o_expires_at,
+        batch_id=new.batch_id,
+        replay_of=new.replay_of,
     )
 
 
-def _missing(invocation_id: str) -> NotFound:
+def missing(invocation_id: str) -> NotFound:
+    """The error for an invocation that is not there."""
     return NotFound(f"There is no invocation {invocation_id!r}.")
 
 
@@ -184,4 +241,8 @@ def _invocation(row: Any, *, whole: bool) -> Invocation:
         cold_start=row.cold_start,
         memory_peak_mb=row.memory_peak_mb,
         worker_id=row.worker_id,
+        run_at=row.run_at,
+        expires_at=row.expires_at,
+        batch_id=row.batch_id and str(row.batch_id),
+        replay_of=row.replay_of and str(row.replay_of),
     )

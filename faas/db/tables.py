@@ -133,6 +133,10 @@ invocations = Table(
     Column("headers", Text, nullable=False, comment="JSON text"),
     Column("result", Text, comment="JSON text"),
     Column("logs", LargeBinary),
+    _time("run_at"),
+    Column("expires_at", DateTime(timezone=True), comment="it is not started for the first time later"),
+    _id("batch_id"),
+    _id("replay_of"),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled')", name="invocations_status"
     ),
@@ -151,6 +155,12 @@ invocations = Table(
         "invocations_admitted", "published_at", postgresql_where=text("status = 'queued' AND admitted_at IS NOT NULL")
     ),
     Index("invocations_running", "worker_id", postgresql_where=text("status = 'running'")),
+    Index(
+        "invocations_expiring",
+        "expires_at",
+        postgresql_where=text("status = 'queued' AND attempts = 0 AND expires_at IS NOT NULL"),
+    ),
+    Index("invocations_by_batch", "batch_id", text("id DESC"), postgresql_where=text("batch_id IS NOT NULL")),
     postgresql_partition_by="RANGE (id)",
 )
 

@@ -25,6 +25,23 @@ def admit(database: Database, function_id: str) -> list[str]:
         return [str(row[0]) for row in tx.rows("SELECT faas_admit(%s)", (function_id,))]
 
 
+def expired_functions(database: Database, limit: int) -> list[str]:
+    """Functions with invocations that were not started before their time was over."""
+    sql = """
+        SELECT DISTINCT function_id FROM invocations WHERE status = 'queued' AND attempts = 0 AND expires_at <= now() LIMIT %s"""
+    with database.autocommit() as tx:
+        return [str(row.function_id) for row in tx.rows(sql, (limit,))]
+
+
+def expire(database: Database, function_id: str, limit: int) -> tuple[list[str], list[str]]:
+    """End up to `limit` expired invocations of a function: their ids, and those that were admitted in their place."""
+    with database.autocommit() as tx:
+        row: Any = tx.one(
+            "SELECT ended::text[] AS ended, next::text[] AS next FROM faas_expire(%s, %s)", (function_id, limit)
+        )
+    return list(row.ended), list(row.next)
+
+
 def clock(database: Database, age_s: float = 0.0) -> datetime:
     """The moment `age_s` ago, on the database's clock."""
     with database.autocommit() as tx:

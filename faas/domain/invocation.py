@@ -43,6 +43,8 @@ class Invocation:
     Attributes:
         payload, result: any JSON; `headers` text to text. None in items of a list.
         error: None, or `{"type", "message", "stack_trace"}`.
+        run_at: when it was asked to run; `expires_at`: when it ends `cancelled` where it has not been started.
+        replay_of: the id of the invocation that it runs again.
     """
 
     id: str
@@ -65,6 +67,10 @@ class Invocation:
     cold_start: bool | None
     memory_peak_mb: float | None
     worker_id: str | None
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    batch_id: str | None = None
+    replay_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Reconciler:
         self._duties = [
             _Duty(self.admit_due, 0.5),
             _Duty(self.publish_again, 2.0),
+            _Duty(self.expire, 0.5),
             _Duty(self.expire_leases, min(1.0, lease_s / 3)),
             _Duty(self.build_again, 5.0),
             _Duty(self.finish_deletions, 10.0),
@@ -91,6 +92,15 @@ class Reconciler:
             log.warning("%s", error)
         except Exception:
             log.exception("a duty of the reconciler failed")
+
+    def expire(self) -> None:
+        """What was not started before its time was over."""
+        for function_id in upkeep.expired_functions(self._database, _PORTION):
+            while True:
+                ended, run = upkeep.expire(self._database, function_id, _PORTION)
+                self._publisher.send(run=run, ended=ended)
+                if len(ended) < _PORTION:
+                    break
 
     def admit_due(self) -> None:
         """Retries that fell due, and whoever waits although a slot is free."""

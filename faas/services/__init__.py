@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from faas.config import Settings
 from faas.db.database import Database
 from faas.queueing.publisher import Publisher
+from faas.services.batches import Batches
 from faas.services.functions import Functions
 from faas.services.health import Health
 from faas.services.invocations import Invocations
 from faas.services.waiting import Waiters
 from faas.storage import Storage, open_storage
 
-__all__ = ["Functions", "Health", "Invocations", "Services"]
+__all__ = ["Batches", "Functions", "Health", "Invocations", "Services"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
 
     functions: Functions
     invocations: Invocations
+    batches: Batches
     health: Health
     database: Database
     publisher: Publisher
@@ -38,6 +40,7 @@ class Services:
         return cls(
             functions=Functions(database, storage, publisher),
             invocations=Invocations(database, publisher, waiters),
+            batches=Batches(database, publisher),
             health=Health(database, publisher, storage, settings.worker_lease),
             database=database,
             publisher=publisher,

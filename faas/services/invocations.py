@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
-from faas.db import functions, invocations
+from faas.db import functions, histories, invocations, replays
 from faas.db.database import Database
-from faas.db.invocations import Acceptance
+from faas.db.invocations import Acceptance, Submission
 from faas.domain import ids
 from faas.domain.duration import format_duration
+from faas.domain.history import History
 from faas.domain.invocation import Invocation, Page, Status
 from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
-from faas.services.requests import Accepted, NewInvocation
+from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
 
 log = logging.getLogger("faas.services")
@@ -50,21 +52,31 @@ class Invocations:
                 log.warning("the wait ended early: %s", error, extra={"fields": {"invocation_id": invocation_id}})
                 return accepted
 
+    def replay(self, asked: Replay) -> Accepted:
+        """Run an invocation that has ended once more: a new one with the same payload and headers.
+
+        Raises:
+            NotFound: no such invocation. Conflict: it has not ended, its function is deleted, or the revision did not build. Invalid: the
+            idempotency key was used for something else.
+        """
+        source = replays.source(self._database, asked.invocation_id)
+        if not source.status.terminal:
+            raise Conflict("The invocation has not ended yet.")
+        again = source.submission(ids.uuid7(), pinned=asked.pinned)
+        try:
+            return self._submit(replace(again, key=asked.idempotency_key, fingerprint=asked.fingerprint))
+        except NotFound:
+            raise Conflict("Its function was deleted.") from None
+
     def _accept(self, invocation_id: str, new: NewInvocation) -> Accepted:
-        verdict = invocations.accept(
-            self._database,
-            invocation_id=invocation_id,
-            function=new.function,
-            payload=new.payload,
-            headers=new.headers,
-            timeout_ms=new.timeout_ms,
-            key=new.idempotency_key,
-            fingerprint=new.fingerprint,
-        )
+        return self._submit(submission(invocation_id, new))
+
+    def _submit(self, new: Submission) -> Accepted:
+        verdict = invocations.accept(self._database, new)
         if verdict.verdict == "replayed" and verdict.invocation_id:
             return Accepted(self.get(verdict.invocation_id), replayed=True)
         if verdict.invocation is None:
-            raise _refusal(verdict, new)
+            raise refusal(verdict, new)
         if verdict.admitted:
             self._announce(run=[verdict.invocation.id])
         return Accepted(verdict.invocation, replayed=False)
@@ -79,15 +91,23 @@ class Invocations:
         return self.get(invocation_id)
 
     def find(
-        self, *, function: str | None = None, status: Status | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        function: str | None = None,
+        status: Status | None = None,
+        batch_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[Invocation]:
-        """A page of invocations, newest first. A function that is not there has none."""
+        """A page of invocations, newest first. A function or a batch that is not there has none."""
         function_id = None
         if function is not None:
             function_id = functions.find_id(self._database, function)
             if function_id is None:
                 return Page([], None)
-        return invocations.find(self._database, function_id=function_id, status=status, limit=limit, cursor=cursor)
+        return invocations.find(
+            self._database, function_id=function_id, status=status, batch_id=batch_id, limit=limit, cursor=cursor
+        )
 
     def cancel(self, invocation_id: str) -> Invocation:
         """Cancel a queued or running invocation; a running one is stopped by its worker within about a second.
@@ -103,6 +123,10 @@ class Invocations:
         else:
             self._tell_worker(invocation_id)
         return self.get(invocation_id)
+
+    def history(self, invocation_id: str) -> History:
+        """What happened to an invocation so far, and what it waits for."""
+        return histories.get(self._database, invocation_id)
 
     def logs(self, invocation_id: str) -> bytes:
         """What its last attempt printed, raw."""
@@ -121,11 +145,28 @@ class Invocations:
             log.warning("not published, the reconciler will: %s", error)
 
 
-def _refusal(verdict: Acceptance, new: NewInvocation) -> ClientError:
+def submission(invocation_id: str, new: NewInvocation) -> Submission:
+    """What the database is asked to accept."""
+    return Submission(
+        invocation_id=invocation_id,
+        function=new.function,
+        payload=new.payload,
+        headers=new.headers,
+        timeout_ms=new.timeout_ms,
+        key=new.idempotency_key,
+        fingerprint=new.fingerprint,
+        delay_ms=new.delay_ms,
+        run_at=new.run_at,
+        expires_ms=new.expires_ms,
+    )
+
+
+def refusal(verdict: Acceptance, new: Submission) -> ClientError:
+    """The error for an invocation that was not accepted."""
     if verdict.verdict == "missing":
         return NotFound(f"There is no function {new.function!r}.")
     if verdict.verdict == "failed":
-        return Conflict("The function's newest revision did not build; its state_reason says why.")
+        return Conflict("The function's revision did not build; its state_reason says why.")
     if verdict.verdict == "too_long":
         return Invalid({"timeout": [f"{format_duration(new.timeout_ms or 0)} is longer than the function's own."]})
     return Invalid({"Idempotency-Key": ["It was used with another body."]})

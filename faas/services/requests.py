@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from faas.domain.function import Spec
@@ -34,6 +35,8 @@ class NewInvocation:
         payload: JSON text.
         timeout_ms: None for the function's own.
         idempotency_key: None for none; `fingerprint` is then not looked at, else SHA-256 of the body in canonical JSON.
+        delay_ms, run_at: when to run it, from now or at a time (one of them); at once where both are None.
+        expires_ms: how long after it was accepted it may still be started; None for ever.
     """
 
     function: str
@@ -42,6 +45,37 @@ class NewInvocation:
     timeout_ms: int | None = None
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    delay_ms: int | None = None
+    run_at: datetime | None = None
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An invocation to run again: `pinned` to its own revision, else under the newest. The key and fingerprint are as in `NewInvocation`."""
+
+    invocation_id: str
+    pinned: bool = True
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """Invocations to accept together, all or none. The key and fingerprint are the batch's; those of its items are not looked at."""
+
+    items: list[NewInvocation]
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBatch:
+    """A batch: its id, and the ids of its invocations in the order in which they were given."""
+
+    batch_id: str
+    invocation_ids: list[str]
+    replayed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,19 @@ from faas import config
 from faas.config import Settings
 from faas.services import Services
 from faas.telemetry import logs
-from faas.web import body, context, documents, functions, health, invocations, observe, problems
+from faas.web import (
+    batches,
+    body,
+    context,
+    documents,
+    functions,
+    health,
+    history,
+    invocations,
+    observe,
+    problems,
+    replays,
+)
 
 
 def create_app(services: Services | None = None, settings: Settings | None = None) -> Flask:
@@ -28,7 +40,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     body.install(app)
     observe.install(app)
     problems.install(app)
-    for module in (functions, invocations, health, documents):
+    for module in (functions, invocations, batches, replays, history, health, documents):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -16,6 +16,8 @@ from faas.web import strict_json
 FUNCTION_BODY_BYTES = PACKED_BYTES * 4 // 3 + MIB
 # The limit of a payload is on its UTF-8; a client may write each character as an escape, at most three times as long.
 INVOKE_BODY_BYTES = 3 * PAYLOAD_BYTES + MIB
+# Of all payloads of a batch together.
+BATCH_BODY_BYTES = 32 * MIB
 # How much of a refused body is read and thrown away, and for how long: closing on a client in the middle of sending loses it the answer.
 DISCARD_BYTES = 128 * MIB
 DISCARD_SECONDS = 10.0

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -18,6 +20,10 @@ from faas.domain.duration import format_duration, parse_duration
 from faas.domain.ids import looks_like_id
 from faas.errors import TooLarge
 
+# RFC 3339, section 5.6. Python takes more than this.
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 HEADERS_BYTES = 64 * rules.KIB
 
 
@@ -143,6 +149,32 @@ class Duration(_Field):
         if not self.least <= milliseconds <= self.most:
             raise ValidationError(f"Must be from {format_duration(self.least)} to {format_duration(self.most)}.")
         return milliseconds
+
+
+class Instant(_Field):
+    """A time in RFC 3339; becomes a `datetime` in UTC.
+
+    Args:
+        ahead: how far from now it may be at most.
+    """
+
+    document: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+
+    def __init__(self, ahead: timedelta, **kwargs: Any) -> None:
+        self.ahead = ahead
+        super().__init__(**kwargs)
+
+    def read(self, value: Any) -> Any:
+        text = _text(value)
+        try:
+            if not _RFC_3339.fullmatch(text):
+                raise ValueError
+            moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValidationError('Must be a time with its offset, such as "2026-01-02T03:04:05Z".') from None
+        if moment > datetime.now(UTC) + self.ahead:
+            raise ValidationError(f"Must be at most {self.ahead.days} days ahead.")
+        return moment
 
 
 class Code(_Field):

@@ -53,10 +53,12 @@ def read(id_: str) -> Response:
 def list_() -> Response:
     """The invocations, newest first."""
     function, status, limit, cursor = query.text("function_id"), query.status(), query.limit(), query.cursor()
+    batch = query.id_("batch_id")
     if function is not None and not query.is_reference(function):
         return render.page(Page([], None), render.invocation_item)
-    found = services().invocations.find(function=function, status=status, limit=limit, cursor=cursor)
-    return render.page(found, render.invocation_item)
+    found = services().invocations.find(function=function, status=status, batch_id=batch, limit=limit, cursor=cursor)
+    counts = services().batches.counts(batch) if batch is not None else None
+    return render.page(found, render.invocation_item, **({"counts": counts} if counts else {}))
 
 
 @blueprint.post("/invocations/<id_>/cancel")

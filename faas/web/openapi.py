@@ -10,12 +10,21 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from faas.domain.invocation import Status
 from faas.web import schemas
-from faas.web.openapi_answers import COMPONENTS, FUNCTION_EXAMPLE, INVOCATION_EXAMPLE, PROBLEM_EXAMPLE, QUEUED_EXAMPLE
+from faas.web.openapi_answers import (
+    BATCH_EXAMPLE,
+    COMPONENTS,
+    FUNCTION_EXAMPLE,
+    HISTORY_EXAMPLE,
+    INVOCATION_EXAMPLE,
+    PROBLEM_EXAMPLE,
+    QUEUED_EXAMPLE,
+)
 
 _DESCRIPTION = (
     "Deploy Python, Node.js or Go code, invoke it, and get back a durable record of what happened. Times are RFC 3339 in UTC with "
     "milliseconds; durations are text in Go's notation, and a bare number means seconds; errors are RFC 9457 problem documents."
 )
+_UUID = {"type": "string", "format": "uuid"}
 _PROBLEMS = {
     400: "The body is not JSON.",
     404: "There is no such thing.",
@@ -40,6 +49,7 @@ def document() -> dict[str, Any]:
     spec.components.schema("NewFunction", schema=schemas.FUNCTION)
     spec.components.schema("FunctionChanges", schema=schemas.CHANGES)
     spec.components.schema("NewInvocation", schema=schemas.INVOKE)
+    spec.components.schema("NewBatch", schema=schemas.BATCH)
     for name, component in COMPONENTS.items():
         spec.components.schema(name, component)
     for status, description in _PROBLEMS.items():
@@ -116,6 +126,7 @@ def _invocations() -> dict[str, dict[str, Any]]:
         _query(
             "status", "Only those with this status.", {"type": "string", "enum": [status.value for status in Status]}
         ),
+        _query("batch_id", "Only those of a batch; `counts` then tells how many of it have each status.", _UUID),
     ]
     text = {
         "description": "What it printed.",
@@ -125,6 +136,16 @@ def _invocations() -> dict[str, dict[str, Any]]:
         "follow",
         "Stream it as server-sent events: `log` for each line, then one `end`.",
         {"type": "boolean", "default": False},
+    )
+    key = _header(
+        "Idempotency-Key",
+        "The same key with the same request is accepted once, for 24 h.",
+        {"type": "string", "maxLength": 255},
+    )
+    revision = _query(
+        "revision",
+        "Its own revision, or the function's newest.",
+        {"type": "string", "enum": ["pinned", "newest"], "default": "pinned"},
     )
     return {
         "/invoke": {
@@ -136,13 +157,20 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 (400, 404, 409, 413, 415, 422),
                 [
                     _header("Prefer", "`wait=10` holds the answer for up to that many seconds, at most 60 (RFC 7240)."),
-                    _header(
-                        "Idempotency-Key",
-                        "The same key with the same body is one invocation, for 24 h.",
-                        {"type": "string", "maxLength": 255},
-                    ),
+                    key,
                 ],
                 body="NewInvocation",
+            )
+        },
+        "/invoke/batch": {
+            "post": _operation(
+                "invokeBatch",
+                "Accept up to 1,000 invocations, all or none",
+                "invocations",
+                {202: _json("All are accepted.", "AcceptedBatch", BATCH_EXAMPLE) | _location("Its invocations.")},
+                (400, 404, 409, 413, 415, 422),
+                [key],
+                body="NewBatch",
             )
         },
         "/invocations": {
@@ -150,7 +178,7 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 "listInvocations",
                 "List invocations, newest first",
                 "invocations",
-                {200: _list("InvocationItem")},
+                {200: _list("InvocationItem", counts=_ref("Counts"))},
                 (422,),
                 [*filters, *_paging()],
             )
@@ -161,6 +189,25 @@ def _invocations() -> dict[str, dict[str, Any]]:
         "/invocations/{id}/cancel": {
             "post": _operation(
                 "cancelInvocation", "Cancel a queued or running invocation", "invocations", {202: record}, (404, 409)
+            )
+        },
+        "/invocations/{id}/replay": {
+            "post": _operation(
+                "replayInvocation",
+                "Run an invocation that has ended once more, as a new one",
+                "invocations",
+                {202: accepted | _location("The new invocation.")},
+                (404, 409, 422),
+                [revision, key],
+            )
+        },
+        "/invocations/{id}/events": {
+            "get": _operation(
+                "getEvents",
+                "What happened to an invocation, and why it is still queued",
+                "invocations",
+                {200: _json("The events in order.", "History", HISTORY_EXAMPLE)},
+                (404,),
             )
         },
         "/invocations/{id}/logs": {
@@ -205,11 +252,12 @@ def _json(description: str, schema: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ref(schema), "example": example}}}
 
 
-def _list(item: str) -> dict[str, Any]:
+def _list(item: str, **more: dict[str, Any]) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["items", "next_cursor"],
-        "properties": {"items": {"type": "array", "items": _ref(item)}, "next_cursor": {"type": ["string", "null"]}},
+        "properties": {"items": {"type": "array", "items": _ref(item)}, "next_cursor": {"type": ["string", "null"]}}
+        | more,
     }
     return {"description": "One page.", "content": {"application/json": {"schema": schema}}}
 

@@ -10,6 +10,7 @@ from faas.domain.invocation import Status
 _INSTANT = {"type": "string", "format": "date-time"}
 _MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
 _ID = {"type": "string", "format": "uuid"}
+_MAYBE_ID = {"type": ["string", "null"], "format": "uuid"}
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
@@ -73,6 +74,10 @@ _ITEM: dict[str, Any] = {
     "cold_start": {"type": ["boolean", "null"]},
     "memory_peak_mb": {"type": ["number", "null"]},
     "worker_id": {"type": ["string", "null"]},
+    "run_at": {**_MAYBE_INSTANT, "description": "When it was asked to run."},
+    "expires_at": {**_MAYBE_INSTANT, "description": "When it ends `cancelled` where it was not started."},
+    "batch_id": _MAYBE_ID,
+    "replay_of": {**_MAYBE_ID, "description": "The invocation that it runs again."},
 }
 _RECORD = {
     **_ITEM,
@@ -81,11 +86,59 @@ _RECORD = {
     "result": {"description": "What the function returned; null unless succeeded."},
 }
 
+_WAITING = {
+    "reason": {
+        "type": "string",
+        "enum": ["building", "delayed", "retry", "concurrency", "admission", "worker", "deleted"],
+    },
+    "until": _INSTANT,
+    "limit": {**_COUNT, "description": "`max_concurrency`."},
+    "used": {**_COUNT, "description": "How many are running or about to."},
+    "position": {**_MAYBE_COUNT, "description": "1 for the next; null past 10,000."},
+    "workers": {**_COUNT, "description": "How many workers are known."},
+}
+_EVENT = {
+    "time": _INSTANT,
+    "type": {
+        "type": "string",
+        "enum": [
+            "accepted",
+            "admitted",
+            "published",
+            "claimed",
+            "retried",
+            "handed_back",
+            "cancel_requested",
+            "ended",
+        ],
+    },
+    "attempt": _COUNT,
+    "worker_id": {"type": ["string", "null"]},
+    "status": _words(Status),
+    "error_type": {"type": ["string", "null"]},
+}
+
 COMPONENTS: dict[str, dict[str, Any]] = {
     "Function": _FUNCTION,
     "InvocationItem": _object(_ITEM),
     "Invocation": _object(_RECORD),
     "AcceptedInvocation": _object({"invocation_id": _ID, **_RECORD}),
+    "AcceptedBatch": _object({"batch_id": _ID, "invocation_ids": {"type": "array", "items": _ID}}),
+    "Counts": _object({status.value: _COUNT for status in Status}, description="With `batch_id` alone."),
+    "History": _object(
+        {
+            "invocation_id": _ID,
+            "status": _words(Status),
+            "waiting_for": {
+                "description": "Null where it is not queued.",
+                "oneOf": [{"type": "object", "required": ["reason"], "properties": _WAITING}, {"type": "null"}],
+            },
+            "events": {
+                "type": "array",
+                "items": {"type": "object", "required": ["time", "type"], "properties": _EVENT},
+            },
+        }
+    ),
     "Health": _object(
         {
             "status": {"type": "string", "enum": ["ok", "degraded"]},
@@ -145,6 +198,10 @@ INVOCATION_EXAMPLE: dict[str, Any] = {
     "cold_start": False,
     "memory_peak_mb": 14.5,
     "worker_id": "worker-1",
+    "run_at": None,
+    "expires_at": None,
+    "batch_id": None,
+    "replay_of": None,
     "payload": {"name": "FaaS"},
     "headers": {},
     "result": "Hello, FaaS!",
@@ -161,6 +218,16 @@ QUEUED_EXAMPLE: dict[str, Any] = {
     "memory_peak_mb": None,
     "worker_id": None,
     "result": None,
+}
+BATCH_EXAMPLE: dict[str, Any] = {
+    "batch_id": "01890a5d-ac97-7000-8c11-0f5a3d2c1b0a",
+    "invocation_ids": [INVOCATION_EXAMPLE["id"]],
+}
+HISTORY_EXAMPLE: dict[str, Any] = {
+    "invocation_id": INVOCATION_EXAMPLE["id"],
+    "status": "queued",
+    "waiting_for": {"reason": "concurrency", "limit": 10, "used": 10, "position": 3},
+    "events": [{"time": INVOCATION_EXAMPLE["created_at"], "type": "accepted", "revision": 1}],
 }
 PROBLEM_EXAMPLE: dict[str, Any] = {
     "type": "about:blank",

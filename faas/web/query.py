@@ -68,6 +68,22 @@ def status() -> Status | None:
     return Status(value)
 
 
+def id_(name: str) -> str | None:
+    """A parameter that is an id."""
+    value = text(name)
+    if value is not None and not is_id(value):
+        raise Invalid({name: ["Must be an id."]})
+    return value
+
+
+def choice(name: str, words: tuple[str, ...]) -> str:
+    """A parameter that is one of a few words; the first when it is not there."""
+    value = text(name)
+    if value is not None and value not in words:
+        raise Invalid({name: [f"Must be one of {', '.join(words)}."]})
+    return value or words[0]
+
+
 def flag(name: str) -> bool:
     """A parameter that is `true` or `false`; false when it is not there."""
     value = text(name)

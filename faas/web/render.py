@@ -24,9 +24,9 @@ def json_answer(
     return Response(body, status, dict(headers or {}), content_type=media_type)
 
 
-def page(found: Page[T], show: Callable[[T], dict[str, Any]]) -> Response:
-    """One page of a list."""
-    return json_answer({"items": [show(item) for item in found.items], "next_cursor": found.next_cursor})
+def page(found: Page[T], show: Callable[[T], dict[str, Any]], **more: Any) -> Response:
+    """One page of a list, with what else there is to say of the whole."""
+    return json_answer({"items": [show(item) for item in found.items], "next_cursor": found.next_cursor, **more})
 
 
 def function(value: Function) -> dict[str, Any]:
@@ -86,6 +86,10 @@ def invocation_item(value: Invocation) -> dict[str, Any]:
         "cold_start": value.cold_start,
         "memory_peak_mb": value.memory_peak_mb,
         "worker_id": value.worker_id,
+        "run_at": instant(value.run_at),
+        "expires_at": instant(value.expires_at),
+        "batch_id": value.batch_id,
+        "replay_of": value.replay_of,
     }
 
 

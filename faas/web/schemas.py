@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from faas.domain import function as rules
 from faas.domain.function import Network, Retry, Runtime, Spec
 from faas.errors import Invalid, NotFound, TooLarge
-from faas.services.requests import FunctionChanges, NewFunction, NewInvocation
+from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay
 from faas.web.fields import (
     Anything,
     Choice,
@@ -20,6 +22,7 @@ from faas.web.fields import (
     Duration,
     Environment,
     Headers,
+    Instant,
     Metadata,
     Name,
     Number,
@@ -36,6 +39,7 @@ READ_ONLY = frozenset(
 _DAY_MS = 24 * 60 * 60 * 1000
 _MOST_ERRORS = 50
 _LONGEST_KEY = 100
+BATCH_ITEMS = 1000
 
 
 class RetrySchema(Schema):
@@ -124,15 +128,48 @@ class InvokeSchema(Schema):
         rules.MAX_TIMEOUT_MS,
         document={"description": "May only shorten the function's own.", "example": "5s"},
     )
+    delay_ms = Duration(0, 30 * _DAY_MS, document={"description": "Run it so long from now.", "example": "10m"})
+    run_at = Instant(
+        timedelta(days=30),
+        document={"description": "Run it at this time, which may be 30 days ahead; not together with `delay`."},
+    )
+    expires_in_ms = Duration(
+        1,
+        60 * _DAY_MS,
+        document={
+            "description": "An invocation that is not started by then, from now, ends `cancelled` with `Platform.Expired`.",
+            "example": "1h",
+        },
+    )
 
     def on_bind_field(self, field_name: str, field_obj: Any) -> None:
         """Durations lose their unit in JSON: they carry their own there."""
         field_obj.data_key = field_name.removesuffix("_ms")
 
+    @validates_schema
+    def check_times(self, data: dict[str, Any], **_: Any) -> None:
+        """One time to run at, and that before it expires."""
+        if "delay_ms" in data and "run_at" in data:
+            raise ValidationError("Must not be given together with `delay`.", "run_at")
+        if data.get("delay_ms", 0) >= data.get("expires_in_ms", math.inf):
+            raise ValidationError("Must be longer than `delay`.", "expires_in")
+
+
+class BatchSchema(Schema):
+    """The body of `POST /invoke/batch`."""
+
+    items = fields.List(
+        fields.Nested(InvokeSchema),
+        required=True,
+        validate=validate.Length(1, BATCH_ITEMS),
+        metadata={"description": "Invocations of one or several functions: all are accepted, or none."},
+    )
+
 
 FUNCTION = FunctionSchema()
 CHANGES = FunctionSchema(partial=True)
 INVOKE = InvokeSchema()
+BATCH = BatchSchema()
 
 
 def new_function(body: Any) -> NewFunction:
@@ -160,7 +197,25 @@ def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
         NotFound: no function can have such a reference.
         TooLarge: the payload is.
     """
-    data = _load(INVOKE, body)
+    return _invocation(_load(INVOKE, body), idempotency_key, body)
+
+
+def new_batch(body: Any, idempotency_key: str | None) -> NewBatch:
+    """What `POST /invoke/batch` asks for. Raises like `new_invocation`."""
+    if isinstance(body, dict) and isinstance(items := body.get("items"), list) and len(items) > BATCH_ITEMS:
+        # Looked at before each of millions is.
+        raise Invalid({"items": [f"Must be at most {BATCH_ITEMS}."]})
+    items = [_invocation(data, None, None) for data in _load(BATCH, body)["items"]]
+    return NewBatch(items, idempotency_key, _fingerprint(body) if idempotency_key is not None else b"")
+
+
+def replay(invocation_id: str, *, pinned: bool, idempotency_key: str | None) -> Replay:
+    """What `POST /invocations/{id}/replay` asks for."""
+    asked = {"replay": invocation_id, "pinned": pinned}
+    return Replay(invocation_id, pinned, idempotency_key, _fingerprint(asked) if idempotency_key is not None else b"")
+
+
+def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:
     if not is_reference(data["function_id"]):
         raise NotFound("There is no such function.")
     return NewInvocation(
@@ -170,6 +225,9 @@ def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
         timeout_ms=data.get("timeout_ms"),
         idempotency_key=idempotency_key,
         fingerprint=_fingerprint(body) if idempotency_key is not None else b"",
+        delay_ms=data.get("delay_ms"),
+        run_at=data.get("run_at"),
+        expires_ms=data.get("expires_in_ms"),
     )
 
 

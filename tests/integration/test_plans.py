@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from faas.db import functions, invocations, partitions, upkeep, workers
+from faas.db import batches, functions, histories, invocations, partitions, upkeep, workers
 from faas.db.database import Database, Transaction
 from faas.domain import ids
 from faas.domain.invocation import Status
@@ -163,6 +163,21 @@ def test_upkeep(plans):
     assert len(workers.orphans(database, 500)) == 0
     assert 0 < len(workers.claimed(database, "w1")) < 200
     upkeep.deleted_with_queue(database, 500)
+    assert upkeep.expired_functions(database, 500) == []
+    checked(seen)
+
+
+def test_a_batch_and_a_history(plans):
+    database, seen = plans
+    row = an_id(database, "status = 'queued' AND admitted_at IS NULL")
+    seen.clear()
+    assert (
+        invocations.find(database, function_id=None, status=None, limit=50, cursor=None, batch_id=ids.uuid7()).items
+        == []
+    )
+    assert batches.counts(database, ids.uuid7())[Status.QUEUED] == 0
+    assert batches.members(database, str(row.id)) == (None, [])
+    assert histories.get(database, str(row.id)).waiting.reason == "concurrency"
     checked(seen)
 
 
@@ -174,13 +189,16 @@ def test_cancelling_the_queue_of_a_deleted_function(plans):
 
 
 WAITING = """SELECT id FROM invocations WHERE function_id = $1 AND status = 'queued' AND admitted_at IS NULL AND due_at <= $2
-    ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED"""
+    AND (expires_at IS NULL OR attempts > 0 OR expires_at > $2) ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED"""
 ENDING = "UPDATE invocations SET finished_at = now() WHERE id = $1"
 ADMITTING = "UPDATE invocations SET admitted_at = $2 WHERE id = ANY ($1)"
 CLAIMING = """WITH picked AS MATERIALIZED (
-        SELECT i.id FROM invocations i WHERE i.id = ANY ($1) AND i.status = 'queued' AND i.admitted_at IS NOT NULL ORDER BY i.id FOR UPDATE SKIP LOCKED)
+        SELECT i.id FROM invocations i WHERE i.id = ANY ($1) AND i.status = 'queued' AND i.admitted_at IS NOT NULL
+          AND (i.expires_at IS NULL OR i.attempts > 0 OR i.expires_at > clock_timestamp()) ORDER BY i.id FOR UPDATE SKIP LOCKED)
     UPDATE invocations i SET worker_id = 'w' FROM picked, function_revisions r
     WHERE i.id = picked.id AND r.function_id = i.function_id AND r.number = i.revision RETURNING i.id"""
+EXPIRING = """SELECT id FROM invocations WHERE status = 'queued' AND attempts = 0 AND expires_at <= $2 AND function_id = $1
+    ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED"""
 FENCE = "SELECT started_at FROM invocations WHERE id = $1 AND attempts = $2 AND status = 'running' FOR UPDATE"
 
 
@@ -192,13 +210,14 @@ FENCE = "SELECT started_at FROM invocations WHERE id = $1 AND attempts = $2 AND 
         ("faas_admit", "uuid[], timestamptz", ADMITTING, "ARRAY[gen_random_uuid()], now()"),
         ("faas_claim", "uuid[]", CLAIMING, "ARRAY[gen_random_uuid()]"),
         ("faas_finish", "uuid, integer", FENCE, "gen_random_uuid(), 1"),
+        ("faas_expire", "uuid, timestamptz, integer", EXPIRING, "gen_random_uuid(), now(), 500"),
     ],
-    ids=["waiting", "ending", "admitting", "claiming", "fence"],
+    ids=["waiting", "ending", "admitting", "claiming", "fence", "expiring"],
 )
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 def test_the_statements_inside_the_databases_functions(million, within, types, statement, values, mode):
     # PL/pgSQL keeps prepared statements, and after five uses it may take a plan that fits every value.
-    source = (Path(__file__).resolve().parents[2] / "migrations/sql/0002_functions.sql").read_text()
+    source = (Path(__file__).resolve().parents[2] / "migrations/sql/0003_scheduling.sql").read_text()
     assert "ORDER BY due_at, id LIMIT v_free FOR UPDATE SKIP LOCKED" in source
     connection = psycopg2.connect(million)
     try:

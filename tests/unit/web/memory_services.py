@@ -12,10 +12,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from faas.domain.function import Function, FunctionState, is_handler
+from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.errors import Conflict, Invalid, NotFound
-from faas.services.requests import Accepted, FunctionChanges, HealthReport, NewFunction, NewInvocation
+from faas.services.requests import (
+    Accepted,
+    AcceptedBatch,
+    FunctionChanges,
+    HealthReport,
+    NewBatch,
+    NewFunction,
+    NewInvocation,
+    Replay,
+)
 
 
 class Functions:
@@ -111,11 +121,47 @@ class Invocations:
             self.changed.wait_for(lambda: self.get(id_).status.terminal, seconds)
             return self.get(id_)
 
-    def find(self, *, function: str | None, status: Status | None, limit: int, cursor: str | None) -> Page[Invocation]:
+    def replay(self, asked: Replay) -> Accepted:
+        source = self.get(asked.invocation_id)
+        if not source.status.terminal:
+            raise Conflict("It has not ended.")
+        new = NewInvocation(
+            source.function_id,
+            json.dumps(source.payload),
+            source.headers,
+            None,
+            asked.idempotency_key,
+            asked.fingerprint,
+        )
+        accepted = self.invoke(new)
+        if not accepted.replayed:
+            number = source.revision if asked.pinned else self.functions.get(source.function_id).revision
+            made = replace(accepted.invocation, replay_of=source.id, revision=number)
+            self.stored[made.id] = made
+            return Accepted(made, False)
+        return accepted
+
+    def history(self, id_: str) -> History:
+        record = self.get(id_)
+        marks = Marks(record.created_at, None, None, None)
+        waiting = why(record, marks, Line(1, 1, 2), 0, datetime.now(UTC))
+        return History(record, tell(record, marks, []), waiting)
+
+    def find(
+        self,
+        *,
+        function: str | None,
+        status: Status | None,
+        limit: int,
+        cursor: str | None,
+        batch_id: str | None = None,
+    ) -> Page[Invocation]:
         found = [
             r
             for r in self.stored.values()
-            if function in (None, r.function_id, r.function_name) and status in (None, r.status)
+            if function in (None, r.function_id, r.function_name)
+            and status in (None, r.status)
+            and batch_id in (None, r.batch_id)
         ]
         return _page([replace(r, payload=None, headers=None, result=None) for r in found], limit, cursor)
 
@@ -127,6 +173,25 @@ class Invocations:
     def logs(self, id_: str) -> bytes:
         self.get(id_)
         return self.printed.get(id_, b"")
+
+
+class Batches:
+    def __init__(self, invocations: Invocations) -> None:
+        self.invocations = invocations
+        self.requests: list[NewBatch] = []
+
+    def invoke(self, new: NewBatch) -> AcceptedBatch:
+        for item in new.items:
+            self.invocations.functions.get(item.function)
+        self.requests.append(new)
+        batch_id, made = uuid7(), [self.invocations.invoke(item).invocation for item in new.items]
+        for one in made:
+            self.invocations.stored[one.id] = replace(one, batch_id=batch_id)
+        return AcceptedBatch(batch_id, [one.id for one in made], False)
+
+    def counts(self, batch_id: str) -> dict[Status, int]:
+        mine = [one.status for one in self.invocations.stored.values() if one.batch_id == batch_id]
+        return {status: mine.count(status) for status in Status}
 
 
 class Health:
@@ -141,6 +206,7 @@ class Services:
     def __init__(self) -> None:
         self.functions = Functions()
         self.invocations = Invocations(self.functions)
+        self.batches = Batches(self.invocations)
         self.health = Health()
 
     def close(self) -> None:
@@ -161,5 +227,5 @@ def _queued(function: Function, new: NewInvocation) -> Invocation:
         id=uuid7(), function_id=function.id, function_name=function.name, revision=function.revision, status=Status.QUEUED,
         payload=json.loads(new.payload), headers=new.headers, result=None, error=None, attempts=0, max_attempts=function.spec.retry.max_attempts,
         created_at=datetime.now(UTC), started_at=None, finished_at=None, queue_ms=None, init_ms=None, duration_ms=None, cold_start=None,
-        memory_peak_mb=None, worker_id=None,
+        memory_peak_mb=None, worker_id=None, run_at=new.run_at,
     )  # fmt: skip

@@ -14,7 +14,8 @@ from faas.errors import BrokerDown
 NO_SUCH_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 FIELDS = {
     "id", "function_id", "function_name", "revision", "status", "payload", "headers", "result", "error", "attempts", "max_attempts", "created_at",
-    "started_at", "finished_at", "queue_ms", "init_ms", "duration_ms", "cold_start", "memory_peak_mb", "worker_id",
+    "started_at", "finished_at", "queue_ms", "init_ms", "duration_ms", "cold_start", "memory_peak_mb", "worker_id", "run_at",
+    "expires_at", "batch_id", "replay_of",
 }  # fmt: skip
 
 

@@ -1,0 +1,64 @@
+"""Accepting many invocations at once, and following them."""
+
+from __future__ import annotations
+
+import logging
+
+from faas.db import batches
+from faas.db.database import Database
+from faas.db.invocations import Acceptance, Submission
+from faas.domain import ids
+from faas.domain.invocation import Status
+from faas.errors import BrokerDown, ClientError, Invalid
+from faas.queueing.publisher import Publisher
+from faas.services.invocations import refusal, submission
+from faas.services.requests import AcceptedBatch, NewBatch
+
+log = logging.getLogger("faas.services")
+
+
+class Batches:
+    """The use cases of batches. Each method is one; what it raises is in `faas.errors`."""
+
+    def __init__(self, database: Database, publisher: Publisher) -> None:
+        self._database, self._publisher = database, publisher
+
+    def invoke(self, new: NewBatch) -> AcceptedBatch:
+        """Accept all invocations of a batch, or none: one commit, and one pipeline to Redis.
+
+        Raises:
+            NotFound, Conflict, Invalid: as in `Invocations.invoke`, for the first item that is refused; the message says which.
+            DatabaseDown: nothing was accepted.
+        """
+        batch_id = ids.uuid7()
+        submissions = [submission(ids.uuid7(), one).of_batch(batch_id) for one in new.items]
+        verdicts = batches.accept(self._database, submissions, new.idempotency_key, new.fingerprint)
+        for verdict in verdicts:
+            if verdict.verdict == "replayed" and verdict.invocation_id:
+                known, members = batches.members(self._database, verdict.invocation_id)
+                return AcceptedBatch(known or verdict.invocation_id, members, replayed=True)
+        for index, (verdict, one) in enumerate(zip(verdicts, submissions, strict=True)):
+            if verdict.verdict != "accepted":
+                raise _refused(index, verdict, one)
+        self._publish([one.invocation_id for one in verdicts if one.admitted and one.invocation_id])
+        return AcceptedBatch(batch_id, [one.invocation_id for one in submissions], replayed=False)
+
+    def counts(self, batch_id: str) -> dict[Status, int]:
+        """How many invocations of a batch have each status; zeros for one that is not there."""
+        return batches.counts(self._database, batch_id)
+
+    def _publish(self, run: list[str]) -> None:
+        try:
+            self._publisher.invocations(run)
+        except BrokerDown as error:
+            log.warning("not published, the reconciler will: %s", error)
+
+
+def _refused(index: int, verdict: Acceptance, one: Submission) -> ClientError:
+    """The refusal of one item, with its place in it."""
+    error = refusal(verdict, one)
+    if verdict.verdict == "mismatch":
+        return error
+    if isinstance(error, Invalid):
+        return Invalid({f"items.{index}.{field}": messages for field, messages in error.errors.items()})
+    return type(error)(f"items.{index}: {error}")

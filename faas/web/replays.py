@@ -1,0 +1,28 @@
+"""`/invocations/{id}/replay`: run an invocation again."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from faas.domain.ids import is_id
+from faas.errors import NotFound
+from faas.web import query, render, schemas
+from faas.web.context import services
+
+blueprint = Blueprint("replays", __name__)
+
+
+@blueprint.post("/invocations/<id_>/replay")
+def replay(id_: str) -> Response:
+    """Accept an invocation with the payload and headers of one that has ended."""
+    if not is_id(id_):
+        raise NotFound("There is no such invocation.")
+    pinned = query.choice("revision", ("pinned", "newest")) == "pinned"
+    asked = schemas.replay(id_, pinned=pinned, idempotency_key=query.idempotency_key())
+    accepted = services().invocations.replay(asked)
+    record = accepted.invocation
+    g.invocation_id = record.id
+    headers = {"Location": f"/invocations/{record.id}"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return render.json_answer({"invocation_id": record.id, **render.invocation(record)}, 202, headers)
