@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from faas.db.database import Database
 
+# Taken by whoever makes or drops a partition.
+LOCK = 7041776
+
 
 def ensure_months(database: Database, now: datetime, ahead: int = 2) -> list[str]:
     """Make the partitions of this month and the next ones where they are not there. Safe to run from many processes at once.
@@ -21,9 +24,9 @@ def ensure_months(database: Database, now: datetime, ahead: int = 2) -> list[str
 
 def _ensure(database: Database, index: int) -> str | None:
     name = f"invocations_{index // 12:04d}_{index % 12 + 1:02d}"
-    low, high = _least_id(index), _least_id(index + 1)
+    low, high = least_id(month(index)), least_id(month(index + 1))
     with database.begin() as tx:
-        tx.run("SELECT pg_advisory_xact_lock(7041776)")
+        tx.run("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         there = tx.one("SELECT to_regclass(%s)", (name,))
         late = tx.one("SELECT 1 FROM invocations_rest WHERE id >= %s AND id < %s LIMIT 1", (low, high))
         if (there and there[0]) or late:
@@ -32,8 +35,12 @@ def _ensure(database: Database, index: int) -> str | None:
     return name
 
 
-def _least_id(index: int) -> str:
-    """The least UUIDv7 of a month; months are counted from year 0."""
-    moment = datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)
+def month(index: int) -> datetime:
+    """The first moment of a month; months are counted from year 0."""
+    return datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)
+
+
+def least_id(moment: datetime) -> str:
+    """The least UUIDv7 of a moment."""
     text = f"{int(moment.timestamp() * 1000):012x}"
     return f"{text[:8]}-{text[8:]}-0000-0000-000000000000"

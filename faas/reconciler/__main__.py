@@ -28,7 +28,9 @@ def main() -> int:
         Publisher(settings.redis_url),
     )
     endings = Endings(database, publisher, platform_retries=settings.platform_retries)
-    reconciler = Reconciler(database, publisher, endings, lease_s=settings.worker_lease)
+    reconciler = Reconciler(
+        database, publisher, endings, lease_s=settings.worker_lease, retention_days=settings.retention_days
+    )
 
     def stop(*_: object) -> None:
         endings.close()

@@ -13,6 +13,7 @@ from faas.db import builds, invocations, partitions, upkeep, workers
 from faas.db.database import Database
 from faas.errors import BrokerDown, DatabaseDown, PlatformError
 from faas.queueing.publisher import Publisher
+from faas.reconciler.retention import Retention
 from faas.results.endings import Endings
 
 log = logging.getLogger("faas.reconciler")
@@ -40,9 +41,12 @@ class Reconciler:
 
     Args:
         lease_s: a worker that has not beaten for this long is lost.
+        retention_days: invocations that have ended go so long after they were accepted; 0 for never.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, endings: Endings, *, lease_s: float) -> None:
+    def __init__(
+        self, database: Database, publisher: Publisher, endings: Endings, *, lease_s: float, retention_days: int = 0
+    ) -> None:
         self._database, self._publisher, self._endings, self._lease_s = database, publisher, endings, lease_s
         self._stopping = threading.Event()
         # Since when the database has answered without a break. While it was away nobody could beat: that is no worker's fault.
@@ -58,6 +62,7 @@ class Reconciler:
             _Duty(self.finish_deletions, 10.0),
             _Duty(self.mend_slots, 60.0),
             _Duty(self.house_keeping, 3600.0),
+            _Duty(Retention(database, retention_days).turn, 10.0),
         ]
 
     def run(self) -> None:
