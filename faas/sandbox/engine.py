@@ -13,6 +13,7 @@ from typing import Protocol
 
 from faas.domain.function import Network, Revision, Runtime
 from faas.domain.outcome import Outcome
+from faas.sandbox.log import Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Call:
     Attributes:
         payload: JSON text.
         timeout_ms: from the handler's start; the engine's host-side deadline, kept by killing the sandbox.
+        log: takes what is printed, for who reads it meanwhile; where it is left out, one that begins with what loading printed.
     """
 
     invocation_id: str
     payload: str
     headers: dict[str, str]
     timeout_ms: int
+    log: Log | None = None
 
 
 class Cancel:
@@ -83,12 +86,13 @@ class Sandbox(Protocol):
         """Whether it may be given another call: alive, in step with the protocol, nothing of an earlier call still running."""
         ...
 
-    def specialise(self, revision: Revision, code: Path, timeout_ms: int) -> Outcome | int:
+    def specialise(self, revision: Revision, code: Path, timeout_ms: int, log: Log | None = None) -> Outcome | int:
         """Give the sandbox to a revision: limits, environment, code, loading the handler's module.
 
         Args:
             code: the folder with the unpacked code (for Go the one that holds the program `main`), which is only read.
             timeout_ms: of the call that waits for it; loading may take the larger of it and 10 s.
+            log: takes what loading prints; to be given to the first call too.
 
         Returns:
             The milliseconds that loading took, or the `Outcome` of a load that failed (`Function.InitError`, `Function.OutOfMemory`,

@@ -65,12 +65,12 @@ class Session:
         """Whether it may be given another call."""
         return not self._spoiled and not self._closed and self._channel.quiet
 
-    def specialise(self, revision: Revision, code: Path, timeout_ms: int) -> Outcome | int:
+    def specialise(self, revision: Revision, code: Path, timeout_ms: int, log: Log | None = None) -> Outcome | int:
         """See `Sandbox.specialise`."""
         if not self.usable:
             raise SandboxError("the sandbox died before it was used")
         began = time.monotonic()
-        log, kills = Log(), self._body.oom_kills()
+        log, kills = Log() if log is None else log, self._body.oom_kills()
         self._memory_mb = revision.spec.memory_mb
         bound_ms = max(MIN_INIT_MS, timeout_ms)
         try:
@@ -102,7 +102,7 @@ class Session:
         """See `Sandbox.invoke`."""
         if not self.usable:
             raise SandboxError("the sandbox died while it was idle")
-        log, self._loading_log = self._loading_log or Log(), None
+        log, self._loading_log = call.log or self._loading_log or Log(), None
         # What was printed after the last answer belongs to no call.
         self._channel.drain(None)
         kills = self._body.oom_kills()

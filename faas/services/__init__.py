@@ -39,7 +39,7 @@ class Services:
         waiters = Waiters(database, settings.redis_url)
         return cls(
             functions=Functions(database, storage, publisher),
-            invocations=Invocations(database, publisher, waiters),
+            invocations=Invocations(database, publisher, waiters, settings.redis_url),
             batches=Batches(database, publisher),
             health=Health(database, publisher, storage, settings.worker_lease),
             database=database,

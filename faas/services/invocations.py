@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 from faas.db import functions, histories, invocations, replays
@@ -12,8 +13,10 @@ from faas.domain import ids
 from faas.domain.duration import format_duration
 from faas.domain.history import History
 from faas.domain.invocation import Invocation, Page, Status
+from faas.domain.log import Excerpt, Position
 from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
+from faas.services import following
 from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
 
@@ -23,8 +26,8 @@ log = logging.getLogger("faas.services")
 class Invocations:
     """The use cases of invocations. Each method is one; what it raises is in `faas.errors`."""
 
-    def __init__(self, database: Database, publisher: Publisher, waiters: Waiters) -> None:
-        self._database, self._publisher, self._waiters = database, publisher, waiters
+    def __init__(self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str) -> None:
+        self._database, self._publisher, self._waiters, self._redis_url = database, publisher, waiters, redis_url
 
     def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
         """Accept an invocation: committed when this returns, and from then on it reaches a terminal status whatever happens.
@@ -131,6 +134,10 @@ class Invocations:
     def logs(self, invocation_id: str) -> bytes:
         """What its last attempt printed, raw."""
         return invocations.logs(self._database, invocation_id)
+
+    def live(self, invocation_id: str, position: Position) -> Iterator[Excerpt | None]:
+        """What it prints from a position on, as it is printed, until it is terminal (see `faas.services.following.live`)."""
+        return following.live(self._database, self._waiters, self._redis_url, invocation_id, position)
 
     def _tell_worker(self, invocation_id: str) -> None:
         try:

@@ -13,7 +13,7 @@ from faas.errors import NotFound, PlatformError
 from faas.web import query, render, schemas
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
-from faas.web.events import follow
+from faas.web.events import follow, last_position
 from faas.web.waiting import SLICE_S
 from faas.web.waiting import wait as wait_for
 
@@ -75,7 +75,7 @@ def logs(id_: str) -> Response:
         # Looked up here: inside the stream it is too late for a 404.
         services().invocations.get(known)
         return Response(
-            stream_with_context(follow(services().invocations, known)),
+            stream_with_context(follow(services().invocations, known, last_position())),
             content_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},
         )

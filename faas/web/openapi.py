@@ -134,7 +134,7 @@ def _invocations() -> dict[str, dict[str, Any]]:
     }
     follow = _query(
         "follow",
-        "Stream it as server-sent events: `log` for each line, then one `end`.",
+        "Stream it as server-sent events while it runs: `log` for each line, then one `end` with the status.",
         {"type": "boolean", "default": False},
     )
     key = _header(
@@ -146,6 +146,9 @@ def _invocations() -> dict[str, dict[str, Any]]:
         "revision",
         "Its own revision, or the function's newest.",
         {"type": "string", "enum": ["pinned", "newest"], "default": "pinned"},
+    )
+    resume = _header(
+        "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."
     )
     return {
         "/invoke": {
@@ -211,7 +214,9 @@ def _invocations() -> dict[str, dict[str, Any]]:
             )
         },
         "/invocations/{id}/logs": {
-            "get": _operation("getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow])
+            "get": _operation(
+                "getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow, resume]
+            )
         },
     }
 

@@ -88,18 +88,19 @@ def _in_sandbox(context: Context, running: Running) -> Outcome:
     try:
         init_ms = 0
         if cold:
-            loaded = sandbox.specialise(claim.revision, code, claim.timeout_ms)
+            loaded = sandbox.specialise(claim.revision, code, claim.timeout_ms, running.log)
             if isinstance(loaded, Outcome):
                 return replace(loaded, cold_start=True)
             init_ms = loaded
-        return replace(_call(sandbox, claim), init_ms=init_ms, cold_start=cold)
+        return replace(_call(sandbox, running), init_ms=init_ms, cold_start=cold)
     finally:
         running.cancel.detach()
         context.pool.release(sandbox)
 
 
-def _call(sandbox: Sandbox, claim: Claim) -> Outcome:
-    return sandbox.invoke(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms))
+def _call(sandbox: Sandbox, running: Running) -> Outcome:
+    claim = running.claim
+    return sandbox.invoke(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
 
 
 def _pass_on(context: Context, invocation_id: str) -> None:

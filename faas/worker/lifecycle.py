@@ -14,12 +14,14 @@ from faas.errors import PlatformError
 from faas.results import backend
 from faas.telemetry import logs
 from faas.worker.context import Context, current, open_context, set_current
+from faas.worker.following import Following
 from faas.worker.keeper import Keeper
 from faas.worker.running import Reason
 
 log = logging.getLogger("faas.worker")
 
 _keeper: Keeper | None = None
+_following: Following | None = None
 
 
 def connect() -> None:
@@ -43,7 +45,7 @@ def _name(instance: Any, **_: Any) -> None:
 
 
 def _start(sender: Any, **_: Any) -> None:
-    global _keeper
+    global _keeper, _following
     if "thread" not in sender.pool_cls.__module__:
         raise SystemExit(
             "faas worker: needs the thread pool, which is the default here: leave -P out, or say -P threads"
@@ -55,6 +57,8 @@ def _start(sender: Any, **_: Any) -> None:
     except PlatformError as error:
         raise SystemExit(f"faas worker: {error}") from error
     _keeper = keeper
+    _following = Following(context.settings.redis_url, context.running)
+    _following.start()
     set_current(context)
     backend.write_with(context.endings)
     if context.dispatcher:
@@ -77,14 +81,16 @@ def _hand_back_after(context: Context) -> None:
 
 
 def _stop(**_: Any) -> None:
-    global _keeper
+    global _keeper, _following
     context = current()
     if context.dispatcher:
         context.dispatcher.stop()
         context.dispatcher.hand_back(context.endings)
     if _keeper is not None:
         _keeper.stop()
-    _keeper = None
+    if _following is not None:
+        _following.stop()
+    _keeper = _following = None
     backend.write_with(None)
     set_current(None)
     context.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from faas.domain.invocation import Claim
 from faas.sandbox.engine import Cancel
+from faas.sandbox.log import Log
 
 
 class Reason(enum.Enum):
@@ -22,10 +23,11 @@ class Reason(enum.Enum):
 
 @dataclass(slots=True)
 class Running:
-    """An attempt that runs here. `reason` is set once, by the first who stops it."""
+    """An attempt that runs here, and what it has printed. `reason` is set once, by the first who stops it."""
 
     claim: Claim
     cancel: Cancel = field(default_factory=Cancel)
+    log: Log = field(default_factory=Log)
     reason: Reason | None = None
 
     def stop(self, reason: Reason) -> None:
@@ -56,10 +58,14 @@ class RunningSet:
                 if self._running.get(claim.invocation_id) is running:
                     del self._running[claim.invocation_id]
 
+    def get(self, invocation_id: str) -> Running | None:
+        """One, where it runs here."""
+        with self._lock:
+            return self._running.get(invocation_id)
+
     def stop(self, invocation_id: str, reason: Reason) -> None:
         """Stop one, where it runs here."""
-        with self._lock:
-            running = self._running.get(invocation_id)
+        running = self.get(invocation_id)
         if running is not None:
             running.stop(reason)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
+import requests
 
-from e2e.cluster import WITH_ONE_ENGINE, Cluster, worker_name
+from e2e.cluster import PATIENCE, WITH_ONE_ENGINE, Cluster, worker_name
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -25,6 +27,33 @@ def test_what_a_function_prints_is_its_invocation_s_log(cluster: Cluster) -> Non
         answer = cluster.call("GET", f"/invocations/{record['id']}/logs", controller="controller2")
         assert answer.headers["Content-Type"].startswith("text/plain")
         assert answer.text.splitlines() == [f"to one {{'n': {n}}}", "to the other"]
+
+
+def test_a_followed_log_comes_while_its_function_runs(cluster: Cluster) -> None:
+    source = (
+        "import os, sys, time\n\ndef handler(event, context):\n    print('first', event)\n"
+        "    time.sleep(3)\n    print('last', file=sys.stderr)\n    time.sleep(3)\n"
+    )
+    function = cluster.deploy(source)
+    invocation_id = cluster.submit(function, {"n": 1})
+    seen: list[tuple[float, str, dict[str, Any]]] = []
+    with requests.get(
+        f"{cluster.url('controller2')}/invocations/{invocation_id}/logs?follow=true", stream=True, timeout=PATIENCE
+    ) as answer:
+        kind = ""
+        for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                seen.append((time.monotonic(), kind, json.loads(line.removeprefix("data: "))))
+    assert [(kind, data.get("stream"), data.get("text")) for _, kind, data in seen] == [
+        ("log", "stdout", "first {'n': 1}\n"),
+        ("log", "stderr", "last\n"),
+        ("end", None, None),
+    ]
+    assert seen[-1][2] == {"status": "succeeded"}
+    # It was printed six seconds before the end.
+    assert seen[-1][0] - seen[0][0] > 3
 
 
 @WITH_ONE_ENGINE

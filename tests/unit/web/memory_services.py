@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from faas.domain.function import Function, FunctionState, is_handler
 from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
+from faas.domain.log import Excerpt, Position
 from faas.errors import Conflict, Invalid, NotFound
 from faas.services.requests import (
     Accepted,
@@ -83,6 +85,7 @@ class Invocations:
         self.requests: list[NewInvocation] = []
         self.keys: dict[str, tuple[bytes, str]] = {}
         self.printed: dict[str, bytes] = {}
+        self.excerpts: dict[str, list[Excerpt]] = {}
         self.changed = threading.Condition()
 
     def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
@@ -169,6 +172,11 @@ class Invocations:
         if self.get(id_).status.terminal:
             raise Conflict("It has ended already.")
         return self.finish(id_, Status.CANCELLED)
+
+    def live(self, id_: str, position: Position) -> Iterator[Excerpt | None]:
+        yield from self.excerpts.get(id_, ())
+        while not self.wait(id_, 0.05).status.terminal:
+            yield None
 
     def logs(self, id_: str) -> bytes:
         self.get(id_)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from faas.domain.function import MIB
 from faas.domain.invocation import Status
-from faas.errors import BrokerDown
+from faas.domain.log import Excerpt, Piece, Position
+from faas.errors import BrokerDown, DatabaseDown
 
 NO_SUCH_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 FIELDS = {
@@ -280,11 +282,16 @@ def events(text):
     """(event, data) of a stream of server-sent events; every line must be one."""
     found = []
     for block in text.split("\n\n"):
-        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        lines = [line for line in block.split("\n") if line and not line.startswith((":", "retry: ", "id: "))]
         if lines:
             assert [line.split(": ", 1)[0] for line in lines] == ["event", "data"], block
             found.append((lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))))
     return found
+
+
+def log_ids(text):
+    """The ids of the events, in order."""
+    return [line.removeprefix("id: ") for line in text.split("\n") if line.startswith("id: ")]
 
 
 def test_followed_logs_end_with_the_status(client, services, slow):
@@ -296,13 +303,71 @@ def test_followed_logs_end_with_the_status(client, services, slow):
     timer.join()
     assert response.content_type.split(";")[0] == "text/event-stream"
     kinds = events(response.text)
-    assert [data["text"] for kind, data in kinds if kind == "log"] == ["one\r\n", "\n", "two ::\ufffd\n"]
+    assert [data["text"] for kind, data in kinds if kind == "log"] == ["one\r\n", "\n", "two ::\ufffd"]
     assert kinds[-1] == ("end", {"status": "failed"})
 
 
 def test_followed_logs_of_silence_are_one_end(client, fast):
     id_ = invoke(client, "fast").json["id"]
     assert events(client.get(f"/invocations/{id_}/logs?follow=true").text) == [("end", {"status": "succeeded"})]
+
+
+@pytest.fixture
+def half_told(client, services, fast):
+    """An invocation whose log is `one`, `☂`, `two`, lines of two streams; it was told to the middle of the umbrella while it ran."""
+    id_ = invoke(client, "fast").json["id"]
+    whole = "one\n☂\ntwo\n".encode()
+    pieces = (Piece("stdout", 1_700_000_000.5, b"one\n"), Piece("stderr", 1_700_000_001.0, whole[4:6]))
+    services.invocations.excerpts[id_] = [Excerpt(Position(1, 0), pieces)]
+    services.invocations.stored[id_] = replace(services.invocations.stored[id_], attempts=1)
+    services.invocations.printed[id_] = whole
+    return id_
+
+
+def test_followed_logs_say_stream_and_time_and_the_record_has_the_rest(client, half_told):
+    text = client.get(f"/invocations/{half_told}/logs?follow=true").text
+    first, *rest = [data for kind, data in events(text) if kind == "log"]
+    assert first == {"time": "2023-11-14T22:13:20.500Z", "stream": "stdout", "text": "one\n"}
+    assert [data["text"] for data in rest] == ["☂\n", "two\n"]
+    assert log_ids(text) == ["1:4", "1:8", "1:12"]
+
+
+def test_followed_logs_resume_where_the_client_was(client, services, half_told):
+    services.invocations.excerpts.clear()
+    for id_, expected in {
+        "1:4": ["☂\n", "two\n"],
+        "1:8": ["two\n"],
+        "1:12": [],
+        "1:99": [],
+        "0:0": ["one\n", "☂\n", "two\n"],
+        "nonsense": ["one\n", "☂\n", "two\n"],
+    }.items():
+        text = client.get(f"/invocations/{half_told}/logs?follow=true", headers={"Last-Event-ID": id_}).text
+        assert [data["text"] for kind, data in events(text) if kind == "log"] == expected, id_
+        assert events(text)[-1] == ("end", {"status": "succeeded"})
+
+
+def test_followed_logs_begin_anew_with_another_attempt(client, services, half_told):
+    record = services.invocations.stored[half_told]
+    services.invocations.stored[half_told] = replace(record, attempts=2)
+    text = client.get(f"/invocations/{half_told}/logs?follow=true").text
+    assert [data["text"] for kind, data in events(text) if kind == "log"] == ["one\n", "one\n", "☂\n", "two\n"]
+    assert log_ids(text) == ["1:4", "2:4", "2:8", "2:12"]
+
+
+def test_a_followed_log_that_ends_in_half_a_character_shows_that(client, services, half_told):
+    services.invocations.printed[half_told] = services.invocations.printed[half_told][:6]
+    text = client.get(f"/invocations/{half_told}/logs?follow=true").text
+    assert [data["text"] for kind, data in events(text) if kind == "log"] == ["one\n", "\ufffd"]
+
+
+def test_a_followed_log_is_cut_off_without_an_end_when_the_platform_fails(client, services, half_told, monkeypatch):
+    def away(id_):
+        raise DatabaseDown("away")
+
+    monkeypatch.setattr(services.invocations, "logs", away)
+    text = client.get(f"/invocations/{half_told}/logs?follow=true").text
+    assert [kind for kind, _ in events(text)] == ["log"]
 
 
 def test_follow_is_true_or_false(client, fast, is_problem):
