@@ -11,6 +11,7 @@ from faas.services.batches import Batches
 from faas.services.functions import Functions
 from faas.services.health import Health
 from faas.services.invocations import Invocations
+from faas.services.measuring import Measuring
 from faas.services.waiting import Waiters
 from faas.storage import Storage, open_storage
 
@@ -25,6 +26,7 @@ class Services:
     invocations: Invocations
     batches: Batches
     health: Health
+    measuring: Measuring
     database: Database
     publisher: Publisher
     storage: Storage
@@ -42,6 +44,7 @@ class Services:
             invocations=Invocations(database, publisher, waiters, settings.redis_url),
             batches=Batches(database, publisher),
             health=Health(database, publisher, storage, settings.worker_lease),
+            measuring=Measuring(database, publisher, settings.worker_lease),
             database=database,
             publisher=publisher,
             storage=storage,

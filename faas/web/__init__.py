@@ -17,6 +17,7 @@ from faas.web import (
     health,
     history,
     invocations,
+    metrics,
     observe,
     problems,
     replays,
@@ -40,7 +41,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     body.install(app)
     observe.install(app)
     problems.install(app)
-    for module in (functions, invocations, batches, replays, history, health, documents):
+    for module in (functions, invocations, batches, replays, history, health, metrics, documents):
         app.register_blueprint(module.blueprint)
     return app
 

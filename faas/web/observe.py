@@ -1,4 +1,4 @@
-"""What every request and answer has in common: an id, safe headers, one line in the log."""
+"""What every request and answer has in common: an id, safe headers, one line in the log, a count."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 
 from faas.domain.ids import uuid7
 from faas.telemetry.logs import bind
+from faas.web.context import metrics
 
 _log = logging.getLogger("faas.web")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -46,12 +47,14 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    route, seconds = request.url_rule.rule if request.url_rule else None, time.monotonic() - g.began
+    metrics().answered(request.method, route, response.status_code, seconds)
     fields = {
         "request_id": g.request_id,
         "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else None,
+        "route": route,
         "status": response.status_code,
-        "duration_ms": round((time.monotonic() - g.began) * 1000, 1),
+        "duration_ms": round(seconds * 1000, 1),
     }
     if "invocation_id" in g:
         fields["invocation_id"] = g.invocation_id

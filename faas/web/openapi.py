@@ -226,8 +226,16 @@ def _platform() -> dict[str, dict[str, Any]]:
     degraded = {"status": "degraded", "checks": {**healthy["checks"], "workers": "no worker beats"}}  # type: ignore[dict-item]
     answers = {200: _json("Every check passes.", "Health", healthy), 503: _json("A check fails.", "Health", degraded)}
     live = {200: {"description": "It answers.", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    example = '# TYPE faas_invocations gauge\nfaas_invocations{stage="running"} 3.0\n'
+    metrics = {
+        200: {
+            "description": "The platform's numbers, and this process's requests, in Prometheus's text form.",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": example}},
+        }
+    }
     return {
         "/health": {"get": _operation("health", "Whether the platform works", "platform", answers)},
+        "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "platform", metrics)},
         "/health/live": {"get": _operation("live", "Whether this process answers", "platform", live)},
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from faas.db import batches, functions, histories, invocations, partitions, upkeep, workers
+from faas.db import batches, functions, histories, invocations, measures, partitions, upkeep, workers
 from faas.db.database import Database, Transaction
 from faas.domain import ids
 from faas.domain.invocation import Status
@@ -164,6 +164,14 @@ def test_upkeep(plans):
     assert 0 < len(workers.claimed(database, "w1")) < 200
     upkeep.deleted_with_queue(database, 500)
     assert upkeep.expired_functions(database, 500) == []
+    checked(seen)
+
+
+def test_measuring(plans):
+    database, seen = plans
+    seen.clear()
+    taken = measures.take(database, 10.0)
+    assert (taken.invocations["running"], taken.functions["active"]) == (200, FUNCTIONS)
     checked(seen)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from faas.db.measures import Measures
 from faas.domain.function import Function, FunctionState, is_handler
 from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
@@ -210,12 +211,27 @@ class Health:
         return HealthReport(all(word == "ok" for word in self.checks.values()), dict(self.checks))
 
 
+class Measuring:
+    def __init__(self) -> None:
+        self.measures: Measures | None = Measures(
+            {"delayed": 1, "waiting": 2, "admitted": 3, "running": 4}, 1.5, {"active": 5}, {"simple": 6}
+        )
+        self.messages: int | None = 7
+
+    def platform(self) -> Measures | None:
+        return self.measures
+
+    def backlog(self) -> int | None:
+        return self.messages
+
+
 class Services:
     def __init__(self) -> None:
         self.functions = Functions()
         self.invocations = Invocations(self.functions)
         self.batches = Batches(self.invocations)
         self.health = Health()
+        self.measuring = Measuring()
 
     def close(self) -> None:
         """Nothing is open."""
