@@ -160,6 +160,7 @@ invocations = Table(
         "expires_at",
         postgresql_where=text("status = 'queued' AND attempts = 0 AND expires_at IS NOT NULL"),
     ),
+    Index("invocations_by_replay", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
     Index("invocations_by_batch", "batch_id", text("id DESC"), postgresql_where=text("batch_id IS NOT NULL")),
     postgresql_partition_by="RANGE (id)",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from faas.db import batches
+from faas.db import batches, functions, replays
 from faas.db.database import Database
 from faas.db.invocations import Acceptance, Submission
 from faas.domain import ids
@@ -12,7 +12,7 @@ from faas.domain.invocation import Status
 from faas.errors import BrokerDown, ClientError, Invalid
 from faas.queueing.publisher import Publisher
 from faas.services.invocations import refusal, submission
-from faas.services.requests import AcceptedBatch, NewBatch
+from faas.services.requests import AcceptedBatch, NewBatch, ReplayMany
 
 log = logging.getLogger("faas.services")
 
@@ -42,6 +42,18 @@ class Batches:
                 raise _refused(index, verdict, one)
         self._publish([one.invocation_id for one in verdicts if one.admitted and one.invocation_id])
         return AcceptedBatch(batch_id, [one.invocation_id for one in submissions], replayed=False)
+
+    def replay(self, asked: ReplayMany) -> AcceptedBatch:
+        """Run many again, as a batch. A function that is deleted, or whose revision did not build, is passed over; a batch may have nobody."""
+        batch_id = ids.uuid7()
+        function_id = functions.find_id(self._database, asked.function) if asked.function is not None else None
+        if asked.function is not None and function_id is None:
+            return AcceptedBatch(batch_id, [], replayed=False)
+        wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before)
+        new_ids = [ids.uuid7() for _ in range(asked.limit)]
+        accepted, run = replays.run_many(self._database, wanted, batch_id, new_ids, pinned=asked.pinned)
+        self._publish(run)
+        return AcceptedBatch(batch_id, accepted, replayed=False)
 
     def counts(self, batch_id: str) -> dict[Status, int]:
         """How many invocations of a batch have each status; zeros for one that is not there."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from faas.domain.function import Spec
-from faas.domain.invocation import Invocation
+from faas.domain.invocation import Invocation, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,25 @@ class Replay:
     pinned: bool = True
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayMany:
+    """Invocations to run again together: the oldest of a terminal status that were not run again yet, at most `limit`.
+
+    Attributes:
+        function: an id or a name; None for every function's.
+        batch_id: only those of a batch.
+        after, before: only those accepted from then on, and before then.
+    """
+
+    status: Status
+    function: str | None = None
+    batch_id: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    pinned: bool = True
+    limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

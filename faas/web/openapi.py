@@ -50,6 +50,7 @@ def document() -> dict[str, Any]:
     spec.components.schema("FunctionChanges", schema=schemas.CHANGES)
     spec.components.schema("NewInvocation", schema=schemas.INVOKE)
     spec.components.schema("NewBatch", schema=schemas.BATCH)
+    spec.components.schema("ReplayMany", schema=schemas.REPLAY)
     for name, component in COMPONENTS.items():
         spec.components.schema(name, component)
     for status, description in _PROBLEMS.items():
@@ -192,6 +193,16 @@ def _invocations() -> dict[str, dict[str, Any]]:
         "/invocations/{id}/cancel": {
             "post": _operation(
                 "cancelInvocation", "Cancel a queued or running invocation", "invocations", {202: record}, (404, 409)
+            )
+        },
+        "/invocations/replay": {
+            "post": _operation(
+                "replayInvocations",
+                "Run again, as a batch, the oldest of those that ended in one way and were not run again yet",
+                "invocations",
+                {202: _json("All of them.", "AcceptedBatch", BATCH_EXAMPLE) | _location("The new invocations.")},
+                (400, 404, 413, 415, 422),
+                body="ReplayMany",
             )
         },
         "/invocations/{id}/replay": {

@@ -1,4 +1,4 @@
-"""`/invocations/{id}/replay`: run an invocation again."""
+"""`/invocations/{id}/replay`, `/invocations/replay`: run one or many again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from flask import Blueprint, Response, g
 from faas.domain.ids import is_id
 from faas.errors import NotFound
 from faas.web import query, render, schemas
+from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 
 blueprint = Blueprint("replays", __name__)
+
+
+@blueprint.post("/invocations/replay")
+def replay_many() -> Response:
+    """Run again, as a batch, what ended in one way and was not run again yet."""
+    accepted = services().batches.replay(schemas.replay_many(read_json(INVOKE_BODY_BYTES)))
+    headers = {"Location": f"/invocations?batch_id={accepted.batch_id}"}
+    return render.json_answer({"batch_id": accepted.batch_id, "invocation_ids": accepted.invocation_ids}, 202, headers)
 
 
 @blueprint.post("/invocations/<id_>/replay")

@@ -13,8 +13,10 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from faas.domain import function as rules
 from faas.domain.function import Network, Retry, Runtime, Spec
+from faas.domain.ids import is_id
+from faas.domain.invocation import TERMINAL
 from faas.errors import Invalid, NotFound, TooLarge
-from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay
+from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay, ReplayMany
 from faas.web.fields import (
     Anything,
     Choice,
@@ -166,10 +168,30 @@ class BatchSchema(Schema):
     )
 
 
+class ReplaySchema(Schema):
+    """The body of `POST /invocations/replay`."""
+
+    status = Choice(
+        {status.value: status for status in TERMINAL},
+        required=True,
+        document={"description": "Only those that ended so."},
+    )
+    function_id = Text(200, document={"description": "Only those of the function with this id or name."})
+    batch_id = Text(36, document={"format": "uuid", "description": "Only those of a batch."})
+    after = Instant(timedelta(days=1), document={"description": "Only those accepted from then on."})
+    before = Instant(timedelta(days=1), document={"description": "Only those accepted before then."})
+    revision = Choice(
+        {"pinned": True, "newest": False},
+        document={"default": "pinned", "description": "Their own revisions, or the functions' newest."},
+    )
+    limit = WholeNumber(1, BATCH_ITEMS, document={"default": BATCH_ITEMS, "description": "The oldest so many."})
+
+
 FUNCTION = FunctionSchema()
 CHANGES = FunctionSchema(partial=True)
 INVOKE = InvokeSchema()
 BATCH = BatchSchema()
+REPLAY = ReplaySchema()
 
 
 def new_function(body: Any) -> NewFunction:
@@ -207,6 +229,17 @@ def new_batch(body: Any, idempotency_key: str | None) -> NewBatch:
         raise Invalid({"items": [f"Must be at most {BATCH_ITEMS}."]})
     items = [_invocation(data, None, None) for data in _load(BATCH, body)["items"]]
     return NewBatch(items, idempotency_key, _fingerprint(body) if idempotency_key is not None else b"")
+
+
+def replay_many(body: Any) -> ReplayMany:
+    """What `POST /invocations/replay` asks for. Raises Invalid."""
+    data = _load(REPLAY, body)
+    if "batch_id" in data and not is_id(data["batch_id"]):
+        raise Invalid({"batch_id": ["Must be an id."]})
+    if "function_id" in data and not is_reference(data["function_id"]):
+        raise NotFound("There is no such function.")
+    names = {"function_id": "function", "revision": "pinned"}
+    return ReplayMany(**{names.get(name, name): value for name, value in data.items()})
 
 
 def replay(invocation_id: str, *, pinned: bool, idempotency_key: str | None) -> Replay:

@@ -41,6 +41,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
+    op.create_index(
+        "invocations_by_replay",
+        "invocations",
+        ["replay_of"],
+        unique=False,
+        postgresql_where=sa.text("replay_of IS NOT NULL"),
+    )
     _run("0003_scheduling.sql")
 
 
@@ -48,6 +55,7 @@ def downgrade() -> None:
     for name in _FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}")
     _run("0002_functions.sql")
+    op.drop_index("invocations_by_replay", table_name="invocations", postgresql_where=sa.text("replay_of IS NOT NULL"))
     op.drop_index("invocations_by_batch", table_name="invocations", postgresql_where=sa.text("batch_id IS NOT NULL"))
     op.drop_index(
         "invocations_expiring",

@@ -11,7 +11,18 @@ from typing import Any
 import psycopg2
 import pytest
 
-from faas.db import batches, functions, histories, invocations, measures, partitions, upkeep, workers
+from faas.db import (
+    batches,
+    functions,
+    histories,
+    invocations,
+    measures,
+    partitions,
+    replays,
+    retention,
+    upkeep,
+    workers,
+)
 from faas.db.database import Database, Transaction
 from faas.domain import ids
 from faas.domain.invocation import Status
@@ -193,6 +204,24 @@ def test_cancelling_the_queue_of_a_deleted_function(plans):
     database, seen = plans
     seen.clear()
     assert invocations.cancel_queued_of(database, ids.uuid7(), 500) == []
+    checked(seen)
+
+
+@pytest.mark.parametrize("function", [None, ids.uuid7()], ids=["all", "one"])
+def test_running_many_again(plans, function):
+    database, seen = plans
+    seen.clear()
+    wanted = replays.Filter(Status.FAILED, function, before=datetime(2025, 1, 1, tzinfo=UTC))
+    assert replays.run_many(database, wanted, ids.uuid7(), [ids.uuid7() for _ in range(1000)], pinned=True) == ([], [])
+    checked(seen)
+
+
+def test_forgetting(plans):
+    database, seen = plans
+    seen.clear()
+    assert retention.old_months(database, datetime(2025, 1, 1, tzinfo=UTC)) == []
+    assert retention.remove(database, datetime(2025, 1, 1, tzinfo=UTC), 500) == 0
+    assert retention.remove_attempts(database, datetime(2025, 1, 1, tzinfo=UTC), 500) == 0
     checked(seen)
 
 

@@ -11,7 +11,7 @@ from faas.errors import Conflict, Invalid, NotFound
 from faas.queueing import names
 from faas.queueing.publisher import connect
 from faas.results.endings import Endings
-from faas.services.requests import NewBatch, NewInvocation, Replay
+from faas.services.requests import NewBatch, NewInvocation, Replay, ReplayMany
 
 
 @pytest.fixture
@@ -102,3 +102,15 @@ def test_the_same_batch_again_is_the_first(services, database, client):
     with pytest.raises(Invalid) as caught:
         services.batches.invoke(NewBatch([item()], "k", b"g"))
     assert list(caught.value.errors) == ["Idempotency-Key"]
+
+
+def test_many_that_failed_are_run_again_as_a_batch_and_published(services, database, client):
+    made = function(database, name="one", max_concurrency=2)
+    failed = [services.invocations.invoke(item(delay_ms=60_000)).invocation.id for _ in range(3)]
+    run_sql(database, "UPDATE invocations SET status = 'failed'")
+    assert services.batches.replay(ReplayMany(Status.FAILED, function="nobody")).invocation_ids == []
+    done = services.batches.replay(ReplayMany(Status.FAILED, function="one"))
+    assert client.llen(names.QUEUE) == 2
+    page = services.invocations.find(batch_id=done.batch_id, function=made.id)
+    assert [record.replay_of for record in reversed(page.items)] == failed
+    assert services.batches.replay(ReplayMany(Status.FAILED)).invocation_ids == []

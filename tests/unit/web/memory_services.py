@@ -28,6 +28,7 @@ from faas.services.requests import (
     NewFunction,
     NewInvocation,
     Replay,
+    ReplayMany,
 )
 
 
@@ -188,6 +189,7 @@ class Batches:
     def __init__(self, invocations: Invocations) -> None:
         self.invocations = invocations
         self.requests: list[NewBatch] = []
+        self.replays: list[ReplayMany] = []
 
     def invoke(self, new: NewBatch) -> AcceptedBatch:
         for item in new.items:
@@ -197,6 +199,12 @@ class Batches:
         for one in made:
             self.invocations.stored[one.id] = replace(one, batch_id=batch_id)
         return AcceptedBatch(batch_id, [one.id for one in made], False)
+
+    def replay(self, asked: ReplayMany) -> AcceptedBatch:
+        self.replays.append(asked)
+        mine = [one.id for one in self.invocations.stored.values() if one.status is asked.status]
+        made = [self.invocations.replay(Replay(id_, asked.pinned)).invocation.id for id_ in mine[: asked.limit]]
+        return AcceptedBatch(uuid7(), made, False)
 
     def counts(self, batch_id: str) -> dict[Status, int]:
         mine = [one.status for one in self.invocations.stored.values() if one.batch_id == batch_id]

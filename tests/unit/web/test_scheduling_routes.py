@@ -154,3 +154,39 @@ def test_events_tell_what_happened_and_what_it_waits_for(client, services, slow)
 def test_no_events_of_what_is_not_there(client, is_problem):
     is_problem(client.get(f"/invocations/{ids.uuid7()}/events"), 404)
     is_problem(client.get("/invocations/%00/events"), 404)
+
+
+def test_many_are_run_again_by_a_filter(client, services, slow):
+    failed = [invoke(client, payload=n).json["id"] for n in range(3)]
+    for one in failed:
+        services.invocations.finish(one, Status.FAILED)
+    wanted = {
+        "status": "failed", "function_id": "slow", "batch_id": ids.uuid7(), "after": "2026-01-02T03:04:05Z", "before": "2026-01-02T03:04:06Z",
+        "revision": "newest", "limit": 2,
+    }  # fmt: skip
+    answer = client.post("/invocations/replay", json=wanted)
+    assert (answer.status_code, len(answer.json["invocation_ids"])) == (202, 2)
+    assert answer.headers["Location"] == f"/invocations?batch_id={answer.json['batch_id']}"
+    asked = services.batches.replays[-1]
+    assert (asked.status, asked.function, asked.batch_id, asked.pinned, asked.limit) == (
+        Status.FAILED, "slow", wanted["batch_id"], False, 2,
+    )  # fmt: skip
+    assert (asked.before - asked.after).total_seconds() == 1
+    assert client.post("/invocations/replay", json={"status": "cancelled"}).json["invocation_ids"] == []
+    assert (services.batches.replays[-1].pinned, services.batches.replays[-1].limit) == (True, 1000)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "wrong"),
+    [
+        ({}, 422, "status"),
+        ({"status": "queued"}, 422, "status"),
+        ({"status": "failed", "limit": 1001}, 422, "limit"),
+        ({"status": "failed", "batch_id": "7"}, 422, "batch_id"),
+        ({"status": "failed", "function_id": "no name"}, 404, None),
+        ({"status": "failed", "after": "yesterday"}, 422, "after"),
+    ],
+)
+def test_a_filter_that_can_not_be(client, services, is_problem, fields, status, wrong):
+    is_problem(client.post("/invocations/replay", json=fields), status, wrong)
+    assert services.batches.replays == []
