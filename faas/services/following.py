@@ -18,9 +18,10 @@ log = logging.getLogger("faas.services")
 
 _LOOK_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
-# After an attempt's last words its end is a moment away; else an end that nothing announced may be noticed this late.
-_SHORT_SECONDS, _LONG_SECONDS = 0.05, 1.0
-_ENDING_SECONDS = 3.0
+# How late an end may be noticed: after an attempt's last words it is a moment away; while a worker is heard, its last words come first; else it
+# may be any time, and mostly it is soon.
+_ENDING_SLICE, _HEARD_SLICE, _EARLY_SLICE, _LATE_SLICE = 0.05, 1.0, 0.1, 0.5
+_ENDING_SECONDS, _EARLY_SECONDS = 3.0, 10.0
 # How long last words may come after the end is known: the record has them too, but not their stream.
 _LINGER_SECONDS = 0.25
 
@@ -30,7 +31,7 @@ def live(
 ) -> Iterator[Excerpt | None]:
     """What an invocation prints from a position on, until it is terminal: then the record has the rest.
 
-    Excerpts come in order and without gaps within an attempt; one of a later attempt begins at its offset 0. None comes about once a second, so that
+    Excerpts come in order and without gaps within an attempt; one of a later attempt begins at its offset 0. None comes at least once a second, so that
     the caller can look around.
 
     Raises:
@@ -51,6 +52,7 @@ class _Follower:
         self._database, self._feed, self._woken, self._id = database, feed, woken, invocation_id
         self._position, self._lost, self._idle = position, True, True
         self._heard = self._closed = False
+        self._began = time.monotonic()
         self._asked_at = -ASK_SECONDS
         self._look_at = self._ending_until = 0.0
 
@@ -92,9 +94,17 @@ class _Follower:
             # Who reads slowly has much that is on its way: asked for again, it would come twice.
             self._feed.ask(self._position if self._lost or self._idle else None)
             self._lost, self._asked_at = False, now
-        heard = self._feed.next(_SHORT_SECONDS if now < self._ending_until else _LONG_SECONDS)
+        heard = self._feed.next(self._slice(now))
         self._idle = heard is None
         return heard
+
+    def _slice(self, now: float) -> float:
+        """How long to listen before looking for the end."""
+        if now < self._ending_until:
+            return _ENDING_SLICE
+        if self._heard and not self._closed:
+            return _HEARD_SLICE
+        return _EARLY_SLICE if now - self._began < _EARLY_SECONDS else _LATE_SLICE
 
     def _fresh(self, heard: Excerpt) -> Excerpt | None:
         """What of an excerpt was not there before; None where that is nothing, or where it does not join on."""

@@ -219,3 +219,17 @@ def test_a_server_that_stops_answers_those_who_wait(tmp_path):
         assert (held.result(PATIENCE)[0], json.loads(held.result()[2])["status"]) == (200, "queued")
         assert (preferred.result(PATIENCE)[0], json.loads(preferred.result()[2])["status"]) == (202, "queued")
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_server_that_stops_ends_followed_logs_without_an_end_of_the_invocation(tmp_path):
+    with server(tmp_path / "log") as (port, process), ThreadPoolExecutor(1) as pool:
+        id_ = json.loads(request(port, "POST", "/invoke", '{"function_id": "slow"}', JSON)[2])["id"]
+        followed = pool.submit(request, port, "GET", f"/invocations/{id_}/logs?follow=true")
+        time.sleep(1)
+        assert not followed.done()
+        process.send_signal(signal.SIGTERM)
+        status, headers, body = followed.result(PATIENCE)
+        assert (status, headers["Content-Type"]) == (200, "text/event-stream")
+        assert body.startswith(b": following\nretry: ")
+        assert b"event: end" not in body
+        assert process.wait(PATIENCE) == 0
