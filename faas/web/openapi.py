@@ -61,7 +61,7 @@ def document() -> dict[str, Any]:
         ("platform", "The platform itself."),
     ):
         spec.tag({"name": tag, "description": description})
-    for path, operations in (_functions() | _invocations() | _platform()).items():
+    for path, operations in (_functions() | _accepting() | _records() | _platform()).items():
         parameters = [_path_parameter(name) for name in ("ref", "id") if f"{{{name}}}" in path]
         spec.path(path=path, operations=operations, parameters=parameters)
     result: dict[str, Any] = spec.to_dict()
@@ -111,33 +111,12 @@ def _functions() -> dict[str, dict[str, Any]]:
     }
 
 
-def _invocations() -> dict[str, dict[str, Any]]:
-    record = _json("The invocation.", "Invocation", INVOCATION_EXAMPLE)
+def _accepting() -> dict[str, dict[str, Any]]:
     queued = {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE, **QUEUED_EXAMPLE}
     accepted = _json("Accepted.", "AcceptedInvocation", queued)
     ended = {"invocation_id": INVOCATION_EXAMPLE["id"], **INVOCATION_EXAMPLE}
     held = _json("It ended while the answer was held (`Prefer: wait`).", "AcceptedInvocation", ended)
-    wait = _query(
-        "wait",
-        "Seconds to hold the answer until the invocation is terminal.",
-        {"type": "number", "minimum": 0, "maximum": 60, "default": 0},
-    )
-    filters = [
-        _query("function_id", "A function's id or name.", {"type": "string"}),
-        _query(
-            "status", "Only those with this status.", {"type": "string", "enum": [status.value for status in Status]}
-        ),
-        _query("batch_id", "Only those of a batch; `counts` then tells how many of it have each status.", _UUID),
-    ]
-    text = {
-        "description": "What it printed.",
-        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
-    }
-    follow = _query(
-        "follow",
-        "Stream it as server-sent events while it runs: `log` for each line, then one `end` with the status.",
-        {"type": "boolean", "default": False},
-    )
+    prefer = _header("Prefer", "`wait=10` holds the answer for up to that many seconds, at most 60 (RFC 7240).")
     key = _header(
         "Idempotency-Key",
         "The same key with the same request is accepted once, for 24 h.",
@@ -148,9 +127,6 @@ def _invocations() -> dict[str, dict[str, Any]]:
         "Its own revision, or the function's newest.",
         {"type": "string", "enum": ["pinned", "newest"], "default": "pinned"},
     )
-    resume = _header(
-        "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."
-    )
     return {
         "/invoke": {
             "post": _operation(
@@ -159,10 +135,7 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 "invocations",
                 {200: held, 202: accepted | _location("The invocation.")},
                 (400, 404, 409, 413, 415, 422),
-                [
-                    _header("Prefer", "`wait=10` holds the answer for up to that many seconds, at most 60 (RFC 7240)."),
-                    key,
-                ],
+                [prefer, key],
                 body="NewInvocation",
             )
         },
@@ -175,24 +148,6 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 (400, 404, 409, 413, 415, 422),
                 [key],
                 body="NewBatch",
-            )
-        },
-        "/invocations": {
-            "get": _operation(
-                "listInvocations",
-                "List invocations, newest first",
-                "invocations",
-                {200: _list("InvocationItem", counts=_ref("Counts"))},
-                (422,),
-                [*filters, *_paging()],
-            )
-        },
-        "/invocations/{id}": {
-            "get": _operation("getInvocation", "One invocation", "invocations", {200: record}, (404, 422), [wait])
-        },
-        "/invocations/{id}/cancel": {
-            "post": _operation(
-                "cancelInvocation", "Cancel a queued or running invocation", "invocations", {202: record}, (404, 409)
             )
         },
         "/invocations/replay": {
@@ -215,6 +170,41 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 [revision, key],
             )
         },
+    }
+
+
+def _records() -> dict[str, dict[str, Any]]:
+    record = _json("The invocation.", "Invocation", INVOCATION_EXAMPLE)
+    statuses = [status.value for status in Status]
+    filters = [
+        _query("function_id", "A function's id or name.", {"type": "string"}),
+        _query("status", "Only those with this status.", {"type": "string", "enum": statuses}),
+        _query("batch_id", "Only those of a batch; `counts` then tells how many of it have each status.", _UUID),
+    ]
+    wait = _query(
+        "wait",
+        "Seconds to hold the answer until the invocation is terminal.",
+        {"type": "number", "minimum": 0, "maximum": 60, "default": 0},
+    )
+    return {
+        "/invocations": {
+            "get": _operation(
+                "listInvocations",
+                "List invocations, newest first",
+                "invocations",
+                {200: _list("InvocationItem", counts=_ref("Counts"))},
+                (422,),
+                [*filters, *_paging()],
+            )
+        },
+        "/invocations/{id}": {
+            "get": _operation("getInvocation", "One invocation", "invocations", {200: record}, (404, 422), [wait])
+        },
+        "/invocations/{id}/cancel": {
+            "post": _operation(
+                "cancelInvocation", "Cancel a queued or running invocation", "invocations", {202: record}, (404, 409)
+            )
+        },
         "/invocations/{id}/events": {
             "get": _operation(
                 "getEvents",
@@ -224,12 +214,24 @@ def _invocations() -> dict[str, dict[str, Any]]:
                 (404,),
             )
         },
-        "/invocations/{id}/logs": {
-            "get": _operation(
-                "getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow, resume]
-            )
-        },
+        "/invocations/{id}/logs": {"get": _logs()},
     }
+
+
+def _logs() -> dict[str, Any]:
+    text = {
+        "description": "What it printed.",
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
+    }
+    follow = _query(
+        "follow",
+        "Stream it as server-sent events while it runs: `log` for each line, then one `end` with the status.",
+        {"type": "boolean", "default": False},
+    )
+    resume = _header(
+        "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."
+    )
+    return _operation("getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow, resume])
 
 
 def _platform() -> dict[str, dict[str, Any]]:
