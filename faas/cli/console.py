@@ -7,6 +7,14 @@ import sys
 
 import click
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["auto", "container", "simple"]),
+    default="auto",
+    show_default=True,
+    help="What functions run in.",
+)
+
 
 def say(message: str) -> None:
     """One line on standard error."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faas.cli.client import Client
-from faas.cli.console import choose_engine, say, show_warnings
+from faas.cli.console import choose_engine, engine_option, say, show_warnings
 from faas.cli.examples import EXAMPLES, Example
 from faas.errors import PlatformError
 
@@ -29,13 +29,7 @@ _WIDTH = 130
     show_default=True,
     help="Kept, so that the next time is quicker.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "container", "simple"]),
-    default="auto",
-    show_default=True,
-    help="What functions run in.",
-)
+@engine_option
 def demo(data_dir: Path, engine: str) -> None:
     """Deploy and invoke a Python, a Node.js and a Go function on a stack of its own, and show the records."""
     from faas.embedded.ports import free_port

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from faas.cli.console import choose_engine, say, show_warnings
+from faas.cli.console import choose_engine, engine_option, say, show_warnings
 
 
 @click.command()
@@ -25,13 +25,7 @@ from faas.cli.console import choose_engine, say, show_warnings
     show_default=True,
     help="What is kept between runs.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "container", "simple"]),
-    default="auto",
-    show_default=True,
-    help="What functions run in.",
-)
+@engine_option
 def dev(port: int, data_dir: Path, engine: str) -> None:
     """Run the whole platform in the foreground until Ctrl-C, with PostgreSQL and Redis of its own."""
     from faas.embedded.stack import Options, Stack
