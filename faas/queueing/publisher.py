@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import threading
 import uuid
@@ -20,6 +21,8 @@ from redis.retry import Retry
 
 from faas.errors import BrokerDown
 from faas.queueing import names
+
+log = logging.getLogger("faas.queueing")
 
 _SECONDS = 5
 
@@ -58,6 +61,13 @@ class Publisher:
             commands.append(("LPUSH", names.QUEUE, *messages))
         commands += [("PUBLISH", names.ENDED, one) for one in ended]
         self._pipeline(commands)
+
+    def announce(self, *, run: Iterable[str] = (), ended: Iterable[str] = ()) -> None:
+        """`send` where Redis being away costs time alone: the reconciler publishes what was not, and who waits looks for himself."""
+        try:
+            self.send(run=run, ended=ended)
+        except BrokerDown as error:
+            log.warning("not announced, the reconciler will: %s", error)
 
     def wiped(self) -> bool:
         """Whether Redis was wiped since this was last asked (by anybody). Raises BrokerDown."""

@@ -147,7 +147,7 @@ class Reconciler:
         """Deletions that were cut off between marking and cancelling."""
         for function_id in upkeep.deleted_with_queue(self._database, _PORTION):
             while ids := invocations.cancel_queued_of(self._database, function_id, _PORTION):
-                self._announce(ids)
+                self._publisher.announce(ended=ids)
 
     def mend_slots(self) -> None:
         """The count of slots in use, checked against the rows."""
@@ -161,9 +161,3 @@ class Reconciler:
             log.info("made the partition %s", name)
         while upkeep.drop_old_keys(self._database, _PORTION) == _PORTION:
             pass
-
-    def _announce(self, ended: list[str]) -> None:
-        try:
-            self._publisher.send(ended=ended)
-        except BrokerDown as error:
-            log.warning("who waits will look for himself: %s", error)

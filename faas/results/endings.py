@@ -14,7 +14,7 @@ from faas.domain import outcome as outcomes
 from faas.domain.function import Retry
 from faas.domain.invocation import Claim, Status, backoff_ms
 from faas.domain.outcome import Failure, Outcome
-from faas.errors import BrokerDown, DatabaseDown
+from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
 
 log = logging.getLogger("faas.results")
@@ -165,10 +165,7 @@ class Endings:
         ended = [end.invocation_id for end, finished in done if finished.status and finished.status.terminal]
         for end, finished in done:
             log.info("attempt ended", extra={"fields": _fields(end, finished)})
-        try:
-            self._publisher.send(run=run, ended=ended)
-        except BrokerDown as error:
-            log.warning("not announced, the reconciler will: %s", error)
+        self._publisher.announce(run=run, ended=ended)
 
 
 class _Ticket:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 from faas.db import batches, functions, replays
 from faas.db.database import Database
 from faas.db.invocations import Acceptance, Submission
 from faas.domain import ids
 from faas.domain.invocation import Status
-from faas.errors import BrokerDown, ClientError, Invalid
+from faas.errors import ClientError, Invalid
 from faas.queueing.publisher import Publisher
 from faas.services.invocations import refusal, submission
 from faas.services.requests import AcceptedBatch, NewBatch, ReplayMany
-
-log = logging.getLogger("faas.services")
 
 
 class Batches:
@@ -40,7 +36,7 @@ class Batches:
         for index, (verdict, one) in enumerate(zip(verdicts, submissions, strict=True)):
             if verdict.verdict != "accepted":
                 raise _refused(index, verdict, one)
-        self._publish([one.invocation_id for one in verdicts if one.admitted and one.invocation_id])
+        self._publisher.announce(run=[one.invocation_id for one in verdicts if one.admitted and one.invocation_id])
         return AcceptedBatch(batch_id, [one.invocation_id for one in submissions], replayed=False)
 
     def replay(self, asked: ReplayMany) -> AcceptedBatch:
@@ -52,18 +48,12 @@ class Batches:
         wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before)
         new_ids = [ids.uuid7() for _ in range(asked.limit)]
         accepted, run = replays.run_many(self._database, wanted, batch_id, new_ids, pinned=asked.pinned)
-        self._publish(run)
+        self._publisher.announce(run=run)
         return AcceptedBatch(batch_id, accepted, replayed=False)
 
     def counts(self, batch_id: str) -> dict[Status, int]:
         """How many invocations of a batch have each status; zeros for one that is not there."""
         return batches.counts(self._database, batch_id)
-
-    def _publish(self, run: list[str]) -> None:
-        try:
-            self._publisher.invocations(run)
-        except BrokerDown as error:
-            log.warning("not published, the reconciler will: %s", error)
 
 
 def _refused(index: int, verdict: Acceptance, one: Submission) -> ClientError:

@@ -68,7 +68,7 @@ class Functions:
             function = functions.add_revision(tx, now, name or now.name, spec, code)
             run = functions.admit(tx, now.id)
         self._publish_build(function)
-        self._announce(run=run)
+        self._publisher.announce(run=run)
         return function
 
     def delete(self, ref: str) -> None:
@@ -80,7 +80,7 @@ class Functions:
         total = 0
         while cancelled := invocations.cancel_queued_of(self._database, function_id, _CANCEL_AT_ONCE):
             total += len(cancelled)
-            self._announce(ended=cancelled)
+            self._publisher.announce(ended=cancelled)
         return total
 
     def _store(self, spec: Spec, package: bytes) -> Code:
@@ -96,12 +96,6 @@ class Functions:
                 self._publisher.build(function.id, function.revision)
             except BrokerDown as error:
                 log.warning("the build of %s was not published, the reconciler will: %s", function.id, error)
-
-    def _announce(self, *, run: list[str] | None = None, ended: list[str] | None = None) -> None:
-        try:
-            self._publisher.send(run=run or (), ended=ended or ())
-        except BrokerDown as error:
-            log.warning("not announced, the reconciler will: %s", error)
 
 
 def _same_code(tx: Transaction, function: Function, spec: Spec) -> Code:

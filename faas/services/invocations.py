@@ -81,7 +81,7 @@ class Invocations:
         if verdict.invocation is None:
             raise refusal(verdict, new)
         if verdict.admitted:
-            self._announce(run=[verdict.invocation.id])
+            self._publisher.announce(run=[verdict.invocation.id])
         return Accepted(verdict.invocation, replayed=False)
 
     def get(self, invocation_id: str) -> Invocation:
@@ -122,7 +122,7 @@ class Invocations:
         if verdict == "terminal":
             raise Conflict("The invocation has ended already.")
         if verdict == "cancelled":
-            self._announce(run=admitted, ended=[invocation_id])
+            self._publisher.announce(run=admitted, ended=[invocation_id])
         else:
             self._tell_worker(invocation_id)
         return self.get(invocation_id)
@@ -144,12 +144,6 @@ class Invocations:
             self._publisher.cancel(invocation_id)
         except BrokerDown as error:
             log.warning("the worker will find the cancellation at its next beat: %s", error)
-
-    def _announce(self, *, run: list[str], ended: list[str] | None = None) -> None:
-        try:
-            self._publisher.send(run=run, ended=ended or ())
-        except BrokerDown as error:
-            log.warning("not published, the reconciler will: %s", error)
 
 
 def submission(invocation_id: str, new: NewInvocation) -> Submission:

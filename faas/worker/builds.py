@@ -14,7 +14,7 @@ from faas.db import builds
 from faas.domain import outcome as outcomes
 from faas.domain.function import Revision
 from faas.domain.outcome import Failure
-from faas.errors import BrokerDown, ClientError, DatabaseDown, FunctionError, PlatformError
+from faas.errors import ClientError, DatabaseDown, FunctionError, PlatformError
 from faas.sandbox import gobuild
 from faas.sandbox.shelf import unpack_source
 from faas.telemetry import logs
@@ -69,7 +69,7 @@ def _compile(context: Context, revision: Revision, folder: Path) -> str | None:
     words = context.engine.compile(source, program, timeout_s=_COMPILE_SECONDS) or gobuild.complaint(program)
     if words is None:
         digest = context.storage.put_file(program)
-        _announce(context, run=_insist(context, lambda: builds.succeed(context.database, revision, digest)))
+        context.publisher.announce(run=_insist(context, lambda: builds.succeed(context.database, revision, digest)))
         log.info("built")
     return words
 
@@ -80,7 +80,7 @@ def _fail(context: Context, revision: Revision, words: str) -> None:
         or "It does not compile."
     )
     error = json.dumps(asdict(Failure(outcomes.INIT_ERROR, reason)))
-    _announce(context, ended=_insist(context, lambda: builds.fail(context.database, revision, reason, error)))
+    context.publisher.announce(ended=_insist(context, lambda: builds.fail(context.database, revision, reason, error)))
     log.info("does not build")
 
 
@@ -93,13 +93,6 @@ def _insist(context: Context, write: Callable[[], T]) -> T:
             log.warning("built, not written yet: %s", error)
             if context.draining.wait(_PAUSE_SECONDS):
                 raise
-
-
-def _announce(context: Context, *, run: list[str] | None = None, ended: list[str] | None = None) -> None:
-    try:
-        context.publisher.send(run=run or (), ended=ended or ())
-    except BrokerDown as error:
-        log.warning("not announced, the reconciler will: %s", error)
 
 
 def _folder(context: Context) -> Path:

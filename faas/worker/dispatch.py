@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from faas.db import attempts
 from faas.db.database import Database
 from faas.domain.invocation import Claim
-from faas.errors import BrokerDown, DatabaseDown
+from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
 from faas.results.endings import Endings
 
@@ -148,8 +148,6 @@ class Dispatcher:
             except DatabaseDown as error:
                 log.warning("%d not claimed yet: %s", len(ids), error)
                 self._draining.wait(_PAUSE_SECONDS)
-        try:
-            self._publisher.invocations(ids)
-        except BrokerDown as error:
-            log.warning("not passed on, the reconciler will: %s", error)
+        # Passed on to another worker.
+        self._publisher.announce(run=ids)
         return {}

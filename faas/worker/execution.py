@@ -9,7 +9,7 @@ from faas.db import attempts
 from faas.domain import outcome as outcomes
 from faas.domain.invocation import Claim, Status
 from faas.domain.outcome import Outcome
-from faas.errors import BrokerDown, DatabaseDown, FunctionError, PlatformError
+from faas.errors import DatabaseDown, FunctionError, PlatformError
 from faas.results.backend import Ended
 from faas.sandbox.engine import Call, Sandbox
 from faas.telemetry import logs
@@ -41,7 +41,9 @@ def run(context: Context, invocation_id: str) -> Ended | None:
 
 def _claim(context: Context, invocation_id: str) -> Claim | None:
     if context.draining.is_set():
-        _pass_on(context, invocation_id)
+        # Passed on to a worker that goes on.
+        with logs.bind(invocation_id=invocation_id):
+            context.publisher.announce(run=[invocation_id])
         return None
     try:
         return attempts.claim(context.database, invocation_id, context.incarnation)
@@ -101,11 +103,3 @@ def _in_sandbox(context: Context, running: Running) -> Outcome:
 def _call(sandbox: Sandbox, running: Running) -> Outcome:
     claim = running.claim
     return sandbox.invoke(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
-
-
-def _pass_on(context: Context, invocation_id: str) -> None:
-    """Publish again what came to a worker that is stopping."""
-    try:
-        context.publisher.invocations([invocation_id])
-    except BrokerDown as error:
-        log.warning("not passed on, the reconciler will: %s", error, extra={"fields": {"invocation_id": invocation_id}})
