@@ -92,10 +92,7 @@ class Dispatcher:
         while (first := self._arrivals.get()) is not None:
             self._free.acquire()
             batch, more = self._gather(first)
-            try:
-                self._dispatch(batch)
-            except Exception:
-                log.exception("a batch of messages was lost; the reconciler publishes them again")
+            self._dispatch(batch)
             if not more:
                 return
 
@@ -115,30 +112,38 @@ class Dispatcher:
         return batch, True
 
     def _dispatch(self, batch: list[_Arrival]) -> None:
-        # What does not reach a thread gives its place back itself.
-        places = len(batch)
         try:
             claims = self._claim([arrival.invocation_id for arrival in batch])
-            for arrival in batch:
-                claim = claims.pop(arrival.invocation_id, None)
-                if claim is None:
-                    # A duplicate, or cancelled meanwhile.
-                    arrival.settle()
-                    continue
-                self._go_on(arrival, claim)
-                places -= 1
-        finally:
-            for _ in range(places):
-                self._free.release()
+        except Exception as error:
+            self._claim_failed(batch, error)
+            return
+        for arrival in batch:
+            # None for a duplicate, or for what was cancelled meanwhile.
+            self._pass_on(arrival, claims.pop(arrival.invocation_id, None))
 
-    def _go_on(self, arrival: _Arrival, claim: Claim) -> None:
-        self._claims[claim.invocation_id] = claim
+    def _claim_failed(self, batch: list[_Arrival], error: Exception) -> None:
+        """A message that can't be claimed takes none with it: each is tried by itself."""
+        if len(batch) > 1:
+            for arrival in batch:
+                self._dispatch([arrival])
+            return
+        log.error("%s is not claimed; the reconciler publishes it again", batch[0].invocation_id, exc_info=error)
+        self._free.release()
+
+    def _pass_on(self, arrival: _Arrival, claim: Claim | None) -> None:
+        """To a thread, with its claim. What does not reach one gives its place back."""
         try:
-            arrival.go_on()
+            if claim is None:
+                arrival.settle()
+            else:
+                self._claims[claim.invocation_id] = claim
+                arrival.go_on()
+                return
         except Exception:
+            log.exception("a message of %s was lost", arrival.invocation_id)
             # Held no more: the worker's keeper ends it as a stray.
-            self._claims.pop(claim.invocation_id, None)
-            raise
+            self._claims.pop(arrival.invocation_id, None)
+        self._free.release()
 
     def _claim(self, ids: list[str]) -> dict[str, Claim]:
         """Claims by id. While PostgreSQL is away this waits: nothing could be run, and messages are not popped beyond the prefetch."""

@@ -79,7 +79,7 @@ def test_messages_for_nothing_never_use_the_threads_up(database, dispatcher, sai
     assert said.get(timeout=60) == ("go", mine)
 
 
-def test_messages_that_fail_give_their_places_back(database, dispatcher, said):
+def test_messages_that_fail_give_their_places_back_and_take_no_others_with_them(database, dispatcher, said):
     made = function(database)
     for _ in range(6):
         arrive(dispatcher, said, "no id, which PostgreSQL refuses")
@@ -89,6 +89,22 @@ def test_messages_that_fail_give_their_places_back(database, dispatcher, said):
     arrive(dispatcher, said, mine)
     assert said.get(timeout=60) == ("go", mine)
     assert dispatcher.held() == {(mine, 1)}
+
+
+def test_those_in_one_batch_with_what_fails_go_on(database, publisher, said):
+    made = function(database)
+    opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=10)
+    mine = [invocation(database, made.id).id for _ in range(3)]
+    arrive(opened, said, mine[0])
+    arrive(opened, said, "no id, which PostgreSQL refuses")
+    arrive(opened, said, mine[1])
+    opened.arrived(invocation(database, made.id).id, lambda: 1 / 0, lambda: None)
+    arrive(opened, said, mine[2])
+    # All five are there before it begins, so they are one batch.
+    opened.start()
+    assert [said.get(timeout=60) for _ in mine] == [("go", one) for one in mine]
+    assert opened.held() == {(one, 1) for one in mine}
+    opened.stop()
 
 
 def test_a_worker_that_stops_passes_on_what_waits_here(database, dispatcher, draining, said, publisher):
