@@ -38,6 +38,7 @@ class Settings:
         worker_keep_alive: an idle sandbox leaves after this long.
         worker_memory_mb: the memory of all sandboxes of a worker together.
         platform_retries: how often a `Platform.*` failure is tried again.
+        queue_limit: as many invocations may be queued; 0 for any number.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
     """
 
@@ -61,6 +62,7 @@ class Settings:
     worker_keep_alive: float
     worker_memory_mb: int
     platform_retries: int
+    queue_limit: int
     retention_days: int
     log_level: str
 
@@ -101,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_keep_alive=env.number("WORKER_KEEP_ALIVE", 300.0, 0.0, 86400.0),
         worker_memory_mb=env.integer("WORKER_MEMORY_MB", _default_memory_mb(), 64, 1 << 24),
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),
+        queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )

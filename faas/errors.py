@@ -17,6 +17,7 @@
         ├── ConfigError        a variable of the environment can't be right
         ├── DatabaseDown       PostgreSQL does not answer
         ├── BrokerDown         Redis does not answer
+        ├── QueueFull          as many invocations are queued as may be
         ├── StorageError       a code package can't be kept or read
         └── SandboxError       a sandbox can't be made, reached or trusted
 
@@ -143,6 +144,10 @@ class DatabaseDown(PlatformError):
 
 class BrokerDown(PlatformError):
     """Redis does not answer, or refuses."""
+
+
+class QueueFull(PlatformError):
+    """As many invocations are queued as may be: nothing is accepted until some have started or ended."""
 
 
 class StorageError(PlatformError):

@@ -42,6 +42,15 @@ def expire(database: Database, function_id: str, limit: int) -> tuple[list[str],
     return list(row.ended), list(row.next)
 
 
+def queued(database: Database, limit: int) -> int:
+    """How many invocations are queued, counted up to about `limit`."""
+    sql = """SELECT (SELECT count(*) FROM (SELECT 1 FROM invocations WHERE status = 'queued' AND admitted_at IS NULL LIMIT %s) waiting)
+        + (SELECT count(*) FROM (SELECT 1 FROM invocations WHERE status = 'queued' AND admitted_at IS NOT NULL LIMIT %s) admitted)"""
+    with database.autocommit() as tx:
+        row: Any = tx.one(sql, (limit, limit))
+    return int(row[0])
+
+
 def clock(database: Database, age_s: float = 0.0) -> datetime:
     """The moment `age_s` ago, on the database's clock."""
     with database.autocommit() as tx:

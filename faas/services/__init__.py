@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from faas.config import Settings
 from faas.db.database import Database
 from faas.queueing.publisher import Publisher
+from faas.services.admission import QueueLimit
 from faas.services.batches import Batches
 from faas.services.functions import Functions
 from faas.services.health import Health
@@ -39,10 +40,11 @@ class Services:
         publisher = Publisher(settings.redis_url)
         storage = open_storage(settings)
         waiters = Waiters(database, settings.redis_url)
+        queue = QueueLimit(database, settings.queue_limit)
         return cls(
             functions=Functions(database, storage, publisher),
-            invocations=Invocations(database, publisher, waiters, settings.redis_url),
-            batches=Batches(database, publisher),
+            invocations=Invocations(database, publisher, waiters, settings.redis_url, queue),
+            batches=Batches(database, publisher, queue),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=Measuring(database, publisher, settings.worker_lease),
             database=database,

@@ -9,6 +9,7 @@ from faas.domain import ids
 from faas.domain.invocation import Status
 from faas.errors import ClientError, Invalid
 from faas.queueing.publisher import Publisher
+from faas.services.admission import QueueLimit
 from faas.services.invocations import refusal, submission
 from faas.services.requests import AcceptedBatch, NewBatch, ReplayMany
 
@@ -16,16 +17,17 @@ from faas.services.requests import AcceptedBatch, NewBatch, ReplayMany
 class Batches:
     """The use cases of batches. Each method is one; what it raises is in `faas.errors`."""
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
-        self._database, self._publisher = database, publisher
+    def __init__(self, database: Database, publisher: Publisher, queue: QueueLimit) -> None:
+        self._database, self._publisher, self._queue = database, publisher, queue
 
     def invoke(self, new: NewBatch) -> AcceptedBatch:
         """Accept all invocations of a batch, or none: one commit, and one pipeline to Redis.
 
         Raises:
             NotFound, Conflict, Invalid: as in `Invocations.invoke`, for the first item that is refused; the message says which.
-            DatabaseDown: nothing was accepted.
+            QueueFull, DatabaseDown: nothing was accepted.
         """
+        self._queue.enter(len(new.items))
         batch_id = ids.uuid7()
         submissions = [submission(ids.uuid7(), one).of_batch(batch_id) for one in new.items]
         verdicts = batches.accept(self._database, submissions, new.idempotency_key, new.fingerprint)
@@ -40,12 +42,17 @@ class Batches:
         return AcceptedBatch(batch_id, [one.invocation_id for one in submissions], replayed=False)
 
     def replay(self, asked: ReplayMany) -> AcceptedBatch:
-        """Run many again, as a batch. A function that is deleted, or whose revision did not build, is passed over; a batch may have nobody."""
+        """Run many again, as a batch. A function that is deleted, or whose revision did not build, is passed over; a batch may have nobody.
+
+        Raises:
+            QueueFull, DatabaseDown: nothing was accepted.
+        """
         batch_id = ids.uuid7()
         function_id = functions.find_id(self._database, asked.function) if asked.function is not None else None
         if asked.function is not None and function_id is None:
             return AcceptedBatch(batch_id, [], replayed=False)
         wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before)
+        self._queue.enter(asked.limit)
         new_ids = [ids.uuid7() for _ in range(asked.limit)]
         accepted, run = replays.run_many(self._database, wanted, batch_id, new_ids, pinned=asked.pinned)
         self._publisher.announce(run=run)

@@ -17,6 +17,7 @@ from faas.domain.log import Excerpt, Position
 from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
 from faas.services import following
+from faas.services.admission import QueueLimit
 from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
 
@@ -26,7 +27,10 @@ log = logging.getLogger("faas.services")
 class Invocations:
     """The use cases of invocations. Each method is one; what it raises is in `faas.errors`."""
 
-    def __init__(self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str) -> None:
+    def __init__(
+        self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str, queue: QueueLimit
+    ) -> None:
+        self._queue = queue
         self._database, self._publisher, self._waiters, self._redis_url = database, publisher, waiters, redis_url
 
     def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
@@ -37,7 +41,7 @@ class Invocations:
 
         Raises:
             NotFound: no such function. Conflict: its newest revision did not build. Invalid: the timeout is over the function's, or the
-            idempotency key was used with another body. DatabaseDown: nothing was accepted.
+            idempotency key was used with another body. QueueFull, DatabaseDown: nothing was accepted.
         """
         invocation_id = ids.uuid7()
         if wait_s <= 0:
@@ -75,6 +79,7 @@ class Invocations:
         return self._submit(submission(invocation_id, new))
 
     def _submit(self, new: Submission) -> Accepted:
+        self._queue.enter()
         verdict = invocations.accept(self._database, new)
         if verdict.verdict == "replayed" and verdict.invocation_id:
             return Accepted(self.get(verdict.invocation_id), replayed=True)

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from faas.errors import BrokerDown, ClientError, DatabaseDown, Invalid, PlatformError, StorageError
+from faas.errors import BrokerDown, ClientError, DatabaseDown, Invalid, PlatformError, QueueFull, StorageError
 from faas.web.render import json_answer
 
 _log = logging.getLogger("faas.web")
@@ -18,6 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 _WORDS: tuple[tuple[type[PlatformError], str], ...] = (
     (DatabaseDown, "The database does not answer."),
     (BrokerDown, "The broker does not answer."),
+    (QueueFull, "As many invocations are queued as may be."),
     (StorageError, "The code storage does not answer."),
     (PlatformError, "The platform can't do this at the moment."),
 )
@@ -56,7 +57,12 @@ def _client_error(error: ClientError) -> Response:
 
 
 def _platform_error(error: PlatformError) -> Response:
-    _log.error("platform error", exc_info=error, extra={"fields": {"request_id": g.get("request_id")}})
+    fields = {"fields": {"request_id": g.get("request_id")}}
+    if isinstance(error, QueueFull):
+        # Nothing is broken here, and there may be thousands a second.
+        _log.warning("refused: %s", error, extra=fields)
+    else:
+        _log.error("platform error", exc_info=error, extra=fields)
     word = next(word for kind, word in _WORDS if isinstance(error, kind))
     # A random time, so that those who were refused together don't come back together.
     headers = {"Retry-After": str(random.randint(1, 5))}  # noqa: S311 (no secret)
