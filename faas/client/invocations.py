@@ -1,0 +1,104 @@
+"""`client.invocations`: records by their ids."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from faas.client import calls
+from faas.client.errors import ConnectionFailed, Unavailable
+from faas.client.handle import Handle
+from faas.client.policy import Again, Call
+from faas.client.records import Event, Invocation, LogLine
+from faas.client.sse import Ended, Reader
+from faas.client.transport import Transport
+
+_RECONNECTS = 20
+_RECONNECT_S = 1.0
+
+
+class Invocations:
+    """Calls of `/invocations`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, invocation_id: str, wait: float = 0.0) -> Invocation:
+        """One record.
+
+        Args:
+            wait: seconds, at most 60, for which the server holds its answer until the invocation has ended.
+        """
+        return Invocation.from_json(self._transport.send(calls.read(invocation_id, wait)).json())
+
+    def list(
+        self, *, function: str | None = None, status: str | None = None, batch_id: str | None = None, limit: int = 200
+    ) -> Iterator[Invocation]:
+        """All records, newest first, page by page as they are asked for; without payload, headers and result.
+
+        Args:
+            function: only those of the function with this id or name.
+            limit: items of a page.
+        """
+        given = {"function_id": function, "status": status, "batch_id": batch_id, "limit": limit}
+        for item in pages(self._transport, "/invocations", given):
+            yield Invocation.from_json(item)
+
+    def cancel(self, invocation_id: str) -> Invocation:
+        """Cancel one. Raises Conflict where it has ended."""
+        path = f"{calls.invocation_path(invocation_id)}/cancel"
+        return Invocation.from_json(self._transport.send(Call("POST", path)).json())
+
+    def replay(self, invocation_id: str, revision: Literal["pinned", "newest"] = "pinned") -> Handle:
+        """Run one that has ended once more, with its own revision or the function's newest."""
+        record = Invocation.from_json(self._transport.send(calls.replay(invocation_id, revision)).json())
+        return Handle(self, record.id, record)
+
+    def events(self, invocation_id: str) -> list[Event]:  # type: ignore[valid-type]  # the class has a `list`
+        """What happened to one, in order."""
+        path = f"{calls.invocation_path(invocation_id)}/events"
+        document = self._transport.send(Call("GET", path, repeatable=True)).json()
+        return [Event.from_json(one) for one in document["events"]]
+
+    def logs(self, invocation_id: str) -> str:
+        """What its last attempt printed."""
+        path = f"{calls.invocation_path(invocation_id)}/logs"
+        return self._transport.send(Call("GET", path, repeatable=True)).text
+
+    def follow(self, invocation_id: str) -> Iterator[LogLine]:
+        """Its log line by line, while it is printed, until it has ended. A connection that breaks is made again where the last line was.
+
+        Raises:
+            ConnectionFailed, Unavailable: it broke too often.
+        """
+        reader, left = Reader(), _RECONNECTS
+        while True:
+            try:
+                with self._transport.stream(calls.follow(invocation_id, reader.last_id)) as response:
+                    for line in reader.read(response.iter_lines()):
+                        left = _RECONNECTS
+                        yield line
+            except Ended:
+                return
+            except Again as again:
+                if left == 0:
+                    raise again.error from again.error.__cause__
+            except (ConnectionFailed, Unavailable):
+                if left == 0:
+                    raise
+            if left == 0:
+                raise ConnectionFailed(f"The log of {invocation_id} broke off {_RECONNECTS} times.")
+            left -= 1
+            time.sleep(_RECONNECT_S)
+
+
+def pages(transport: Transport, path: str, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The items of a list, over all its pages."""
+    params = {name: value for name, value in given.items() if value is not None}
+    while True:
+        document = transport.send(Call("GET", path, params=params, repeatable=True)).json()
+        yield from document["items"]
+        if not document["next_cursor"]:
+            return
+        params["cursor"] = document["next_cursor"]

@@ -1,0 +1,117 @@
+"""The API's records as frozen values. A field that this client does not know yet is left out, so an older client reads a newer platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T", bound="_Record")
+TERMINAL = frozenset({"succeeded", "failed", "timed_out", "cancelled"})
+
+
+class _Record:
+    """Made from JSON by the names of its fields; those that end with `_at` are times."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The value of a JSON object; what it lacks is None."""
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        return cls(**{name: _value(name, document.get(name)) for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class Function(_Record):
+    """A function, as `GET /functions/{ref}` shows it. `timeout` is text such as `30s`."""
+
+    id: str
+    name: str
+    version: str | None
+    revision: int
+    runtime: str
+    handler: str
+    timeout: str
+    memory_mb: int
+    cpus: float
+    max_concurrency: int
+    network: str
+    retry: dict[str, Any]
+    environment: dict[str, str]
+    metadata: dict[str, Any]
+    state: str
+    state_reason: str | None
+    code_digest: str
+    code_size: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation(_Record):
+    """An invocation's record. In items of a list `payload`, `headers` and `result` are None."""
+
+    id: str
+    function_id: str
+    function_name: str
+    revision: int
+    status: str
+    payload: Any
+    headers: dict[str, str] | None
+    result: Any
+    error: dict[str, Any] | None
+    attempts: int
+    max_attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    queue_ms: int | None
+    init_ms: int | None
+    duration_ms: int | None
+    cold_start: bool | None
+    memory_peak_mb: float | None
+    worker_id: str | None
+    run_at: datetime | None
+    expires_at: datetime | None
+    batch_id: str | None
+    replay_of: str | None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended."""
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Event(_Record):
+    """Something that happened to an invocation; `about` is what else the API says of it."""
+
+    time: datetime
+    type: str
+    about: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The value of an item of `events`."""
+        about = {name: value for name, value in document.items() if name not in ("time", "type")}
+        return cls(datetime.fromisoformat(document["time"]), document["type"], about)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine(_Record):
+    """A line of a followed log; `stream` is `stdout`, `stderr`, or None where the record does not say which."""
+
+    time: datetime
+    stream: str | None
+    text: str
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The value of a `log` event's data."""
+        return cls(datetime.fromisoformat(document["time"]), document["stream"], document["text"])
+
+
+def _value(name: str, value: Any) -> Any:
+    return datetime.fromisoformat(value) if name.endswith("_at") and isinstance(value, str) else value
