@@ -5,6 +5,7 @@ The seed's variables keep their names and defaults (API.md, "Configuration"); `D
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
@@ -30,6 +31,8 @@ class Settings:
         storage_type: `local` or `s3`.
         worker_id: the name a worker goes by; each start adds an incarnation of its own to it.
         worker_engine: `container` or `simple`.
+        worker_oci_runtime: what Docker runs containers with, for instance `runsc`; its own default where empty.
+        worker_egress_dns: the DNS servers of sandboxes with network egress, public IPv4 addresses.
         worker_dispatch: `fast` claims in batches; `stock` leaves each message to Celery's own way.
         worker_concurrency: invocations that one worker runs at once.
         worker_lease: a worker that has not beaten for this long is lost.
@@ -54,6 +57,8 @@ class Settings:
     worker_id: str
     worker_work_dir: Path
     worker_engine: str
+    worker_oci_runtime: str
+    worker_egress_dns: tuple[str, ...]
     worker_dispatch: str
     worker_concurrency: int
     worker_lease: float
@@ -95,6 +100,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_id=env.worker_id(),
         worker_work_dir=env.path("WORKER_WORK_DIR", "./storage/work"),
         worker_engine=_engine(env),
+        worker_oci_runtime=env.name("WORKER_OCI_RUNTIME"),
+        worker_egress_dns=env.public_addresses("WORKER_EGRESS_DNS", "1.1.1.1,9.9.9.9"),
         worker_dispatch=env.choice("WORKER_DISPATCH", "fast", ("fast", "stock")),
         worker_concurrency=env.integer("WORKER_CONCURRENCY", 32, 1, 1024),
         worker_lease=env.number("WORKER_LEASE", 10.0, 1.0, 3600.0),
@@ -206,6 +213,24 @@ class _Reader:
         except ValueError:
             raise ConfigError(f"{name}: is not a URL") from None
         return url
+
+    def name(self, name: str) -> str:
+        value = self.text(name, "")
+        if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,127})?", value):
+            raise ConfigError(f"{name}: must be letters, digits, '_', '.' and '-', at most 128")
+        return value
+
+    def public_addresses(self, name: str, default: str) -> tuple[str, ...]:
+        addresses = tuple(part.strip() for part in self.text(name, default).split(","))
+        try:
+            parsed = [ipaddress.IPv4Address(address) for address in addresses]
+        except ValueError:
+            parsed = []
+        public = bool(parsed) and all(one.is_global and not one.is_multicast for one in parsed)
+        # resolv.conf holds three.
+        if not public or len(addresses) > 3:
+            raise ConfigError(f"{name}: must be one to three public IPv4 addresses, with commas between")
+        return addresses
 
     def worker_id(self) -> str:
         value = self.text("WORKER_ID", "") or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"

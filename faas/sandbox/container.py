@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from faas.errors import SandboxError
 from faas.sandbox import exchange as exchanges
 from faas.sandbox.container_body import ContainerBody
 from faas.sandbox.container_compile import Compiler
-from faas.sandbox.container_options import EXCHANGE, OWNER_LABEL, SANDBOX_LABEL, bind, hardened
+from faas.sandbox.container_options import EXCHANGE, OWNER_LABEL, SANDBOX_LABEL, NetworkDoor, bind, hardened
 from faas.sandbox.docker_client import available, connect, image_of, translated
 from faas.sandbox.engine import Owner
 from faas.sandbox.exchange import Exchange
+from faas.sandbox.network import Egress
 from faas.sandbox.session import Session, open_session
 
 __all__ = ["ContainerEngine", "available"]
@@ -38,6 +39,9 @@ class ContainerEngine:
     Args:
         work_dir: the worker's work folder.
         owner: the incarnation of the worker.
+        platform: the platform's id, which names the network of sandboxes with egress.
+        resolvers: the DNS servers that those ask.
+        oci_runtime: the runtime that Docker runs containers with; its default one where it is empty.
         docker_timeout_s: the longest that Docker may take to answer.
         start_timeout_s: the longest from a container's start till its agent has connected.
     """
@@ -45,10 +49,20 @@ class ContainerEngine:
     name = "container"
 
     def __init__(
-        self, work_dir: Path, owner: Owner, *, docker_timeout_s: int = 30, start_timeout_s: float = 30.0
+        self,
+        work_dir: Path,
+        owner: Owner,
+        *,
+        platform: str = "none",
+        resolvers: Sequence[str] = ("1.1.1.1", "9.9.9.9"),
+        oci_runtime: str = "",
+        docker_timeout_s: int = 30,
+        start_timeout_s: float = 30.0,
     ) -> None:
         self._work_dir = work_dir.absolute()
         self._owner = owner
+        self._egress = Egress(self._docker, platform, resolvers, self._work_dir / "egress")
+        self._oci_runtime = oci_runtime
         self._docker_timeout_s = docker_timeout_s
         self._start_timeout_s = start_timeout_s
         self._lock = threading.Lock()
@@ -59,14 +73,11 @@ class ContainerEngine:
 
     def start(self, runtime: Runtime, network: Network) -> Session:
         """See `Engine.start`."""
-        if network is not Network.NONE:
-            raise SandboxError("network egress is not available yet")
         sandbox_id = uuid.uuid4().hex[:16]
         with self._starts:
             exchange = Exchange(self._work_dir, self._owner, sandbox_id)
             try:
-                container = self._create(runtime, sandbox_id, exchange)
-                body = self._run(container, runtime)
+                body = self._body(runtime, network, sandbox_id, exchange)
             except BaseException:
                 exchange.close()
                 raise
@@ -78,7 +89,9 @@ class ContainerEngine:
     def compile(self, source: Path, output: Path, *, timeout_s: float) -> str | None:
         """See `Engine.compile`."""
         folder = exchanges.owner_folder(self._work_dir, self._owner.worker)
-        return Compiler(self._docker(), self._labels(), folder).compile(source, output, timeout_s)
+        return Compiler(self._docker(), self._labels(), folder, oci_runtime=self._oci_runtime).compile(
+            source, output, timeout_s
+        )
 
     def leftovers(self) -> set[str]:
         """See `Engine.leftovers`."""
@@ -104,6 +117,7 @@ class ContainerEngine:
         # What Docker made after we had stopped waiting for its answer.
         with contextlib.suppress(SandboxError):
             self._remove_containers(self._owner.worker)
+        self._egress.close()
         with self._lock:
             self._client = None
         client.close()
@@ -117,7 +131,15 @@ class ContainerEngine:
     def _labels(self) -> dict[str, str]:
         return {OWNER_LABEL: self._owner.worker}
 
-    def _create(self, runtime: Runtime, sandbox_id: str, exchange: Exchange) -> Container:
+    def _body(self, runtime: Runtime, network: Network, sandbox_id: str, exchange: Exchange) -> ContainerBody:
+        if network is Network.NONE:
+            return self._run(self._create(runtime, sandbox_id, exchange), runtime)
+        with self._egress.open() as door:
+            return self._run(self._create(runtime, sandbox_id, exchange, door), runtime, self._egress.seal)
+
+    def _create(
+        self, runtime: Runtime, sandbox_id: str, exchange: Exchange, door: NetworkDoor | None = None
+    ) -> Container:
         options = hardened(
             name=f"faas-{sandbox_id}",
             labels={**self._labels(), SANDBOX_LABEL: sandbox_id},
@@ -125,13 +147,18 @@ class ContainerEngine:
             memory_mb=_START_MB,
             cpus=_START_CPUS,
             tmp_mb=_TMP_MB,
+            door=door,
+            oci_runtime=self._oci_runtime,
         )
         with translated(f"make a {runtime.value} sandbox"):
             return self._docker().containers.create(image_of(runtime), **options)
 
-    def _run(self, container: Container, runtime: Runtime) -> ContainerBody:
+    def _run(
+        self, container: Container, runtime: Runtime, seal: Callable[[Container], None] = lambda _: None
+    ) -> ContainerBody:
         with _removed_on_error(container), translated("start a sandbox"):
             container.start()
+            seal(container)
             return ContainerBody(container, runtime, self._later)
 
     def _later(self, work: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from docker.types import Mount, Ulimit
 
 from faas.errors import SandboxError
 from faas.sandbox import exchange, gobuild
-from faas.sandbox.container_options import DEADLINE_LABEL, bind, hardened
+from faas.sandbox.container_options import DEADLINE_LABEL, Command, bind, hardened
 from faas.sandbox.docker_client import BUILD_IMAGE, translated
 
 # Kept between builds, and shared by all: the compiler runs nothing of what it compiles (no C compiler, no generators, no other toolchain),
@@ -40,12 +40,16 @@ class Compiler:
         client: of the Docker Engine.
         labels: the containers' owner.
         folder: where the owner's folders lie, so that a dead worker's go with the rest.
+        oci_runtime: see `hardened`.
     """
 
-    def __init__(self, client: docker.DockerClient, labels: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, client: docker.DockerClient, labels: Mapping[str, str], folder: Path, *, oci_runtime: str = ""
+    ) -> None:
         self._client = client
         self._labels = labels
         self._folder = folder
+        self._oci_runtime = oci_runtime
 
     def compile(self, source: Path, output: Path, timeout_s: float) -> str | None:
         """See `Engine.compile`."""
@@ -88,10 +92,13 @@ class Compiler:
             cpus=_CPUS,
             tmp_mb=1024,
             limits=[Ulimit(name="fsize", soft=_PROGRAM_BYTES, hard=_PROGRAM_BYTES)],
-            entrypoint=["/bin/sh", "-c", _SCRIPT, f"{_MADE}/words"],
-            command=gobuild.command("go", f"{_MADE}/program", targets),
-            environment=gobuild.environment(scratch / "source", cache=_CACHE, home="/tmp"),  # noqa: S108  # inside of the container
-            working_dir=_SOURCE,
+            command=Command(
+                entrypoint=["/bin/sh", "-c", _SCRIPT, f"{_MADE}/words"],
+                arguments=gobuild.command("go", f"{_MADE}/program", targets),
+                environment=gobuild.environment(scratch / "source", cache=_CACHE, home="/tmp"),  # noqa: S108  # inside of the container
+                working_dir=_SOURCE,
+            ),
+            oci_runtime=self._oci_runtime,
         )
         with translated("start the Go compiler"):
             container = self._client.containers.create(BUILD_IMAGE, **options)

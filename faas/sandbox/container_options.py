@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,30 @@ SANDBOX_LABEL = "faas.sandbox"
 # Unix time after which a compilation can't be alive any more. A sandbox has none: its worker's lease is what it lives by.
 DEADLINE_LABEL = "faas.deadline"
 
+
+@dataclass(frozen=True, slots=True)
+class NetworkDoor:
+    """What joins a container to a network.
+
+    Attributes:
+        network: its name.
+        resolv_conf: the file that names its DNS servers, on the host.
+    """
+
+    network: str
+    resolv_conf: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What runs in a container, where it is not what its image says."""
+
+    entrypoint: list[str]
+    arguments: list[str]
+    environment: Mapping[str, str]
+    working_dir: str
+
+
 _PIDS = 256
 _FILES = 1024
 
@@ -30,9 +55,13 @@ def hardened(
     cpus: float,
     tmp_mb: int,
     limits: Sequence[Ulimit] = (),
-    **others: Any,
+    door: NetworkDoor | None = None,
+    command: Command | None = None,
+    oci_runtime: str = "",
 ) -> dict[str, Any]:
     """Arguments for `containers.create`: no network, no capability, no writable place but `/tmp` and `/dev/shm`, and a bound on everything.
+
+    This is all that Docker is ever told of a sandbox: there is no way in for a further option.
 
     Docker's own seccomp profile stays on, as no other is named.
 
@@ -41,9 +70,11 @@ def hardened(
         memory_mb: swap included, so none is had.
         tmp_mb: the size of `/tmp`, which counts as the container's memory.
         limits: resource limits besides those of all.
-        others: further arguments.
+        door: to a network; none where it is left out.
+        command: what runs in it; what the image says where it is left out.
+        oci_runtime: the runtime that Docker is to use; its default one where it is empty.
     """
-    return {
+    options: dict[str, Any] = {
         "name": name,
         "labels": dict(labels),
         "mounts": mounts,
@@ -71,8 +102,20 @@ def hardened(
         "init": True,
         "stdin_open": False,
         "tty": False,
-        **others,
     }
+    if oci_runtime:
+        options["runtime"] = oci_runtime
+    if door is not None:
+        options["network_mode"] = door.network
+        options["mounts"] = [*mounts, bind(door.resolv_conf, "/etc/resolv.conf", read_only=True)]
+    if command is not None:
+        options |= {
+            "entrypoint": command.entrypoint,
+            "command": command.arguments,
+            "environment": dict(command.environment),
+            "working_dir": command.working_dir,
+        }
+    return options
 
 
 def bind(source: Path, target: str, *, read_only: bool) -> Mount:

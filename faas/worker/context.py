@@ -75,7 +75,7 @@ def open_context(settings: Settings, threads: int) -> Context:
     storage = open_storage(settings)
     platform_id = _platform_id(database)[-12:]
     incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
-    engine = _engine(settings, Owner(incarnation))
+    engine = _engine(settings, Owner(incarnation), platform_id)
     draining = threading.Event()
     dispatcher = Dispatcher(database, publisher, incarnation, draining, threads=threads)
     return Context(
@@ -119,10 +119,16 @@ def is_of_platform(incarnation: str, platform_id: str) -> bool:
     return re.fullmatch(rf".+\.{re.escape(platform_id)}\.[0-9a-f]+", incarnation) is not None
 
 
-def _engine(settings: Settings, owner: Owner) -> Engine:
+def _engine(settings: Settings, owner: Owner, platform_id: str) -> Engine:
     if settings.worker_engine == "simple":
         return SimpleEngine(settings.worker_work_dir, owner)
-    return ContainerEngine(settings.worker_work_dir, owner)
+    return ContainerEngine(
+        settings.worker_work_dir,
+        owner,
+        platform=platform_id,
+        resolvers=settings.worker_egress_dns,
+        oci_runtime=settings.worker_oci_runtime,
+    )
 
 
 _current: Context | None = None

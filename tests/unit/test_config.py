@@ -85,6 +85,7 @@ def test_the_process_environment_is_read_where_none_is_given(monkeypatch):
         ("STORAGE_TYPE", "tape"), ("WORKER_ID", "-x"), ("WORKER_ID", "a b"), ("WORKER_USE_CONTAINER", "perhaps"), ("WORKER_RUNTIME_TYPE", "vm"),
         ("WORKER_CONCURRENCY", "0"), ("WORKER_LEASE", "0.5"), ("WORKER_LEASE", "nan"), ("WORKER_GRACE", "-1"), ("WORKER_STEM_CELLS", "65"),
         ("WORKER_KEEP_ALIVE", "1e3"), ("WORKER_MEMORY_MB", "1"), ("PLATFORM_RETRIES", "1000"), ("LOG_LEVEL", "LOUD"), ("WORKER_DISPATCH", "slow"),
+        ("WORKER_OCI_RUNTIME", "a b"), ("WORKER_EGRESS_DNS", "10.0.0.2"), ("WORKER_EGRESS_DNS", "1.1.1.1,a.b"), ("WORKER_EGRESS_DNS", "224.0.0.1"),
     ],
 )  # fmt: skip
 def test_a_value_that_cant_be_right_is_one_line_that_names_its_variable(name, value):

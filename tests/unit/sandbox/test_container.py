@@ -332,11 +332,6 @@ def test_a_sandbox_closed_by_itself_is_gone_soon(engine, client):
     assert eventually(lambda: not containers(client, sandbox=sandbox.id))
 
 
-def test_network_egress_is_refused_plainly(engine):
-    with pytest.raises(SandboxError, match="not available yet"):
-        engine.start(Runtime.PYTHON, Network.EGRESS)
-
-
 def test_a_missing_image_is_named(client):
     with pytest.raises(SandboxError, match="faas-runtime-absent") as caught, translated("make a sandbox"):
         client.containers.create("faas-runtime-absent")
