@@ -74,6 +74,28 @@ def unheard(database: Database, before: datetime, limit: int) -> list[str]:
         return [str(row.id) for row in tx.rows(sql, (before, limit))]
 
 
+def let_go(database: Database, error_type: str, limit: int) -> tuple[int, list[str]]:
+    """Let go who waits for a build that is over: it was accepted in a transaction that was committed after the build had let go the others.
+
+    Args:
+        error_type: of those whose revision did not build.
+
+    Returns:
+        How many may run now, and the ids of those that ended `failed`.
+    """
+    held = """
+        SELECT i.id FROM invocations i JOIN function_revisions r ON r.function_id = i.function_id AND r.number = i.revision
+        WHERE i.status = 'queued' AND i.admitted_at IS NULL AND i.due_at = 'infinity' AND r.state = %s LIMIT %s FOR UPDATE OF i SKIP LOCKED"""
+    go = f"UPDATE invocations SET due_at = coalesce(run_at, created_at) WHERE status = 'queued' AND id = ANY (ARRAY({held}))"
+    end = f"""
+        UPDATE invocations i SET status = 'failed', finished_at = clock_timestamp(),
+            error = json_build_object('type', %s, 'message', r.state_reason, 'stack_trace', json_build_array())::text
+        FROM function_revisions r
+        WHERE r.function_id = i.function_id AND r.number = i.revision AND i.status = 'queued' AND i.id = ANY (ARRAY({held})) RETURNING i.id"""
+    with database.autocommit() as tx:
+        return tx.run(go, ("active", limit)), [str(row.id) for row in tx.rows(end, (error_type, "failed", limit))]
+
+
 def deleted_with_queue(database: Database, limit: int) -> list[str]:
     """Deleted functions that still have queued invocations (a deletion that was cut off)."""
     sql = """

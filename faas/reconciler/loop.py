@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from faas.db import builds, invocations, partitions, upkeep, workers
 from faas.db.database import Database
+from faas.domain import outcome as outcomes
 from faas.errors import BrokerDown, DatabaseDown, PlatformError
 from faas.queueing.publisher import Publisher
 from faas.reconciler.retention import Retention
@@ -59,6 +60,7 @@ class Reconciler:
             _Duty(self.expire, 0.5),
             _Duty(self.expire_leases, min(1.0, lease_s / 3)),
             _Duty(self.build_again, 5.0),
+            _Duty(self.let_go, 2.0),
             _Duty(self.finish_deletions, 10.0),
             _Duty(self.mend_slots, 60.0),
             _Duty(self.house_keeping, 3600.0),
@@ -142,6 +144,11 @@ class Reconciler:
         """Builds that no living worker has."""
         for function_id, number in builds.stale(self._database, _BUILD_SECONDS, _BUILT_SECONDS, _PORTION):
             self._publisher.build(function_id, number)
+
+    def let_go(self) -> None:
+        """Who waits for a build that is over."""
+        _, ended = upkeep.let_go(self._database, outcomes.INIT_ERROR, _PORTION)
+        self._publisher.announce(ended=ended)
 
     def finish_deletions(self) -> None:
         """Deletions that were cut off between marking and cancelling."""
