@@ -19,6 +19,8 @@ from faas.errors import SandboxError
 CPU_PERIOD_US = 100_000
 _MIB = 1024 * 1024
 _PROC = Path("/proc")
+# More than any of the files that are read here: the number of processes is bounded.
+_FILE_BYTES = 64 * 1024
 # Not root, or in a container that sees the groups and may not write them.
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EROFS)
 
@@ -64,40 +66,44 @@ class ControlGroup:
     def _limit_memory_1(self, limit: int) -> None:
         # Memory with swap may never be under memory alone, so the order depends on the direction.
         names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
-        if limit > (_number(self.memory / names[0]) or 0):
+        if limit > (_number(self._path(names[0])) or 0):
             names.reverse()
         for name in names:
             self._write(self.memory, name, limit, optional=name == "memory.memsw.limit_in_bytes")
 
     def oom_kills(self) -> int | None:
         """How many processes the kernel killed in it for want of memory; None where it can't be read."""
-        return _field(self.memory / ("memory.oom_control" if self.version == 1 else "memory.events"), "oom_kill")
+        return _field(self._path("memory.oom_control" if self.version == 1 else "memory.events"), b"oom_kill")
 
     def memory_peak_mb(self) -> float | None:
         """The most memory used since `reset_peak`, where the kernel allows that one, else since the start; None where it can't be read."""
-        peak = _number(self.memory / ("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"))
+        peak = _number(self._path("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"))
         return None if peak is None else round(peak / _MIB, 1)
 
     def reset_peak(self) -> None:
         """Begin a new measurement. Version 2 keeps one value for the group's life."""
         if self.version == 1:
             try:
-                _put(self.memory / "memory.max_usage_in_bytes", 0)
+                _put(self._path("memory.max_usage_in_bytes"), 0)
             except OSError:
                 return
 
     def processes(self) -> int | None:
         """How many processes live in it; None where it can't be read."""
         try:
-            return len((self.memory / "cgroup.procs").read_bytes().split())
+            return len(_read(self._path("cgroup.procs")).split())
         except OSError:
             return None
+
+    def _path(self, name: str) -> str:
+        # Text, since five files are opened for each call: a `Path` costs as much as the kernel's part.
+        return f"{self.memory}/{name}"
 
     def _write(self, folder: Path | None, name: str, value: int | str, *, optional: bool = False) -> None:
         if folder is None:
             raise FileNotFoundError(2, f"no controller has {name}")
         try:
-            _put(folder / name, value)
+            _put(str(folder / name), value)
         except FileNotFoundError:
             # Kernels without accounting of swap have no file for it.
             if not optional:
@@ -172,7 +178,7 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
-def _put(path: Path, value: int | str) -> None:
+def _put(path: str, value: int | str) -> None:
     # Never made: the kernel would answer that with "permission denied" where the file is not there.
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
@@ -181,17 +187,25 @@ def _put(path: Path, value: int | str) -> None:
         os.close(descriptor)
 
 
-def _number(path: Path) -> int | None:
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return int(path.read_text())
+        return os.read(descriptor, _FILE_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def _number(path: str) -> int | None:
+    try:
+        return int(_read(path))
     except (OSError, ValueError):
         return None
 
 
-def _field(path: Path, name: str) -> int | None:
+def _field(path: str, name: bytes) -> int | None:
     try:
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition(" ")
+        for line in _read(path).splitlines():
+            key, _, value = line.partition(b" ")
             if key == name:
                 return int(value)
     except (OSError, ValueError):
