@@ -6,10 +6,14 @@ import sys
 
 import click
 
+from faas.cli.group import Command
 
-@click.command()
+
+@click.command(cls=Command, examples=("faas clock",))
 def clock() -> None:
-    """Run the reconciler: what keeps the promise that every accepted invocation ends."""
+    """Run the reconciler.
+
+    It keeps the promise that every accepted invocation ends."""
     from faas.reconciler.__main__ import main
 
     sys.exit(main())

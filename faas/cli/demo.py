@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from faas.cli.client import Client
 from faas.cli.console import choose_engine, engine_option, say, show_warnings
 from faas.cli.examples import EXAMPLES, Example
+from faas.cli.group import Command
 from faas.errors import PlatformError
 
 _CALLS = 2
@@ -21,7 +20,7 @@ _CALLS = 2
 _WIDTH = 130
 
 
-@click.command()
+@click.command(cls=Command, examples=("faas demo",))
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -31,7 +30,9 @@ _WIDTH = 130
 )
 @engine_option
 def demo(data_dir: Path, engine: str) -> None:
-    """Deploy and invoke a Python, a Node.js and a Go function on a stack of its own, and show the records."""
+    """Show one function of each runtime at work.
+
+    They are deployed and invoked on a platform of its own, and their records shown."""
     from faas.embedded.ports import free_port
     from faas.embedded.stack import Options, Stack
 
@@ -65,6 +66,9 @@ def _right(example: Example, record: dict[str, Any]) -> bool:
 
 
 def _show(rows: list[tuple[Example, dict[str, Any]]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title="Invocations")
     for heading in ("function", "runtime", "status", "result", "start"):
         table.add_column(heading)

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from faas.cli.console import choose_engine, engine_option, say, show_warnings
+from faas.cli.group import Command
 
 
-@click.command()
+@click.command(cls=Command, examples=("faas dev", "faas dev --port 9000 --engine simple"))
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -27,7 +28,9 @@ from faas.cli.console import choose_engine, engine_option, say, show_warnings
 )
 @engine_option
 def dev(port: int, data_dir: Path, engine: str) -> None:
-    """Run the whole platform in the foreground until Ctrl-C, with PostgreSQL and Redis of its own."""
+    """Run the whole platform in the foreground.
+
+    It has PostgreSQL and Redis of its own, and ends by Ctrl-C."""
     from faas.embedded.stack import Options, Stack
 
     show_warnings()
