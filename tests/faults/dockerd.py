@@ -1,0 +1,95 @@
+"""A Docker daemon of the suite's own: it can be restarted and killed without harm to anybody else's containers.
+
+It shares nothing with the machine's daemon: data, state, socket and containerd's namespace are its own, and it touches neither bridges nor the
+firewall. It has the runtime images that the machine's daemon has.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from faas.embedded.process import Child, Program
+
+IMAGES = ("faas-runtime-python",)
+START_SECONDS = 90.0
+_NAME = "faas-faults"
+
+
+class Dockerd:
+    """The daemon. Make and start it from a thread that lives as long as it does.
+
+    Args:
+        folder: gets its data and its socket; a short path, since a socket's may not be longer than 107 bytes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder / 'docker.sock'}"
+        self.program = Program(
+            "dockerd",
+            (
+                "dockerd",
+                f"--data-root={folder / 'data'}",
+                f"--exec-root={folder / 'run'}",
+                f"--host={self.url}",
+                f"--pidfile={folder / 'pid'}",
+                f"--containerd-namespace={_NAME}",
+                f"--containerd-plugins-namespace={_NAME}-plugins",
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+                "--ip-masq=false",
+                "--shutdown-timeout=5",
+            ),
+            {"PATH": os.environ.get("PATH", os.defpath), "HOME": f"{folder}"},
+            folder / "log",
+            folder,
+            ready=lambda: answers(self.url),
+            stop_seconds=60.0,
+        )
+
+    def copy_images(self) -> None:
+        """Take the runtime images over from the machine's daemon."""
+        with subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE) as source:
+            subprocess.run(
+                ["docker", "--host", self.url, "load", "--quiet"],
+                stdin=source.stdout,
+                stdout=subprocess.DEVNULL,
+                check=True,
+                timeout=300,
+            )
+
+    def remove(self) -> None:
+        """Remove its data, when it has stopped."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def answers(url: str) -> bool:
+    """Whether the daemon at a URL serves."""
+    asked = subprocess.run(
+        ["docker", "--host", url, "version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60
+    )
+    return asked.returncode == 0
+
+
+def start(folder: Path) -> tuple[Dockerd, Child] | None:
+    """A running daemon with the images; None where this account may not have one, or the machine can't."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("docker") is None:
+        return None
+    daemon = Dockerd(folder)
+    child = Child(daemon.program)
+    try:
+        child.wait_ready(START_SECONDS)
+        daemon.copy_images()
+    except BaseException as error:
+        child.stop()
+        daemon.remove()
+        if isinstance(error, Exception):
+            print(f"no daemon of the suite's own: {error}")
+            return None
+        raise
+    return daemon, child
