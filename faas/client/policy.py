@@ -55,9 +55,11 @@ class Settings:
 
     @classmethod
     def of(cls, url: str | None, api_key: str | None, timeout: float, retries: int) -> Settings:
-        """What was given, else `FAAS_URL` and `FAAS_API_KEY`, else the address of `faas dev`."""
+        """What was given, else `FAAS_URL` and `FAAS_API_KEY`, else the address of `faas dev`. An empty key is none: the variable's is not sent then."""
         url = url or os.environ.get("FAAS_URL") or DEFAULT_URL
-        return cls(url.rstrip("/"), api_key or os.environ.get("FAAS_API_KEY") or None, timeout, retries)
+        if api_key is None:
+            api_key = os.environ.get("FAAS_API_KEY")
+        return cls(url.rstrip("/"), api_key or None, timeout, retries)
 
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
