@@ -20,7 +20,7 @@ def function_names(context: click.Context, _: click.Parameter, incomplete: str) 
     given = context.params
     with contextlib.suppress(FaasError):
         target = profiles.target(url=given.get("url"), profile=given.get("profile"))
-        with Client(target.url, target.api_key, timeout=_SECONDS, retries=0) as client:
+        with Client(target.url, target.api_key or "", timeout=_SECONDS, retries=0) as client:
             items = client.request("GET", "/functions", params={"limit": 200}).json()["items"]
         return [
             CompletionItem(item["name"], help=item["runtime"]) for item in items if item["name"].startswith(incomplete)

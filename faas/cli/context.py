@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from faas.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+# About a second: who types a command wants to know soon that nobody answers.
+_RETRIES = 3
 
 
 @dataclass
@@ -35,7 +38,10 @@ class App:
         """A client for it; it connects at the first call. Closed by the group."""
         from faas.client import Client
 
-        return Client(self.target.url, self.target.api_key)
+        # httpx brings a command of its own, whose imports take as long as all of ours; it does without where they can't be had.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+        # Empty where the target has none: the variable's key may be another server's.
+        return Client(self.target.url, self.target.api_key or "", retries=_RETRIES)
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON of a `GET`; parameters that are None are left out."""

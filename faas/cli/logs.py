@@ -68,12 +68,22 @@ def _follow_one(app: App, invocation_id: str) -> None:
 
 def _show(app: App, invocation_id: str) -> None:
     text = app.client.handle(invocation_id).logs()
+    if not text and not app.json:
+        _explain_nothing(app, invocation_id)
     if not app.json:
         output.show_text(text if text.endswith("\n") or not text else f"{text}\n")
         return
     for line in text.splitlines(keepends=True):
         about = {"invocation_id": invocation_id, "time": None, "stream": None, "text": line}
         click.echo(json.dumps(about, ensure_ascii=False))
+
+
+def _explain_nothing(app: App, invocation_id: str) -> None:
+    record = app.client.invocations.get(invocation_id)
+    if record.terminal:
+        output.note("It printed nothing.")
+    else:
+        output.note(f"It is {record.status}; what it prints is here once it has ended, and meanwhile by -f.")
 
 
 def _of_function(app: App, name: str, following: bool, last: int) -> None:
