@@ -85,11 +85,9 @@ def tell(record: Invocation, marks: Marks, former: Sequence[Attempt]) -> list[Ev
     """The events of an invocation in the order in which they happened."""
     events = [_accepted(record)]
     for attempt in former:
-        events += _former(attempt)
-    if marks.admitted_at:
-        events.append(Event(marks.admitted_at, "admitted", {}))
-    if marks.published_at:
-        events.append(Event(marks.published_at, "published", {}))
+        # When the next attempt was due is known of the last one alone.
+        events += _former(attempt, marks.due_at if attempt is former[-1] else None)
+    events += _published(marks)
     # A retry that waits still has the times of the attempt before.
     if record.started_at and record.attempts > (former[-1].number if former else 0):
         events.append(_claimed(record.started_at, record.attempts, record.worker_id))
@@ -134,13 +132,29 @@ def _claimed(time: datetime, number: int, worker: str | None) -> Event:
     return Event(time, "claimed", {"attempt": number, "worker_id": worker})
 
 
-def _former(attempt: Attempt) -> Iterator[Event]:
+def _published(marks: Marks) -> Iterator[Event]:
+    if marks.admitted_at:
+        yield Event(marks.admitted_at, "admitted", {})
+    # Both are one moment until the clock publishes it again.
+    if marks.published_at:
+        yield Event(marks.admitted_at or marks.published_at, "published", {})
+    if marks.published_at and marks.admitted_at and marks.published_at > marks.admitted_at:
+        yield Event(marks.published_at, "republished", {})
+
+
+def _former(attempt: Attempt, due_at: datetime | None) -> Iterator[Event]:
     if attempt.started_at:
         yield _claimed(attempt.started_at, attempt.number, attempt.worker_id)
     if attempt.status == HANDED_BACK:
         yield Event(attempt.finished_at, HANDED_BACK, {"attempt": attempt.number})
     else:
-        reason = {"attempt": attempt.number, "outcome": attempt.status, "error_type": attempt.error_type}
+        reason: dict[str, Any] = {
+            "attempt": attempt.number,
+            "outcome": attempt.status,
+            "error_type": attempt.error_type,
+        }
+        if due_at is not None:
+            reason["until"] = due_at
         yield Event(attempt.finished_at, "retried", reason)
 
 

@@ -105,6 +105,7 @@ _EVENT = {
             "accepted",
             "admitted",
             "published",
+            "republished",
             "claimed",
             "retried",
             "handed_back",
@@ -114,6 +115,7 @@ _EVENT = {
     },
     "attempt": _COUNT,
     "worker_id": {"type": ["string", "null"]},
+    "until": {**_INSTANT, "description": "When the next attempt was due: with the last `retried`."},
     "status": _words(Status),
     "error_type": {"type": ["string", "null"]},
 }

@@ -31,11 +31,18 @@ def test_events_are_in_the_order_of_their_times():
     record = replace(
         RECORD, status=Status.CANCELLED, attempts=2, started_at=at(6), worker_id="w2", finished_at=at(8), init_ms=None
     )
-    told = tell(record, Marks(T0, at(5), at(5.5), at(7)), former)
+    told = tell(record, Marks(at(4), at(5), at(5.5), at(7)), former)
     assert [event.type for event in told] == [
-        "accepted", "claimed", "retried", "admitted", "published", "claimed", "cancel_requested", "ended",
+        "accepted", "claimed", "retried", "admitted", "published", "republished", "claimed", "cancel_requested", "ended",
     ]  # fmt: skip
+    assert told[2].about == {"attempt": 1, "outcome": "failed", "error_type": "E", "until": at(4)}
+    assert [event.time for event in told[3:6]] == [at(5), at(5), at(5.5)]
     assert told[-1].about == {"status": "cancelled", "error_type": None}
+
+
+def test_one_that_was_published_once_was_not_published_again():
+    told = tell(RECORD, Marks(T0, at(5), at(5), None), [])
+    assert [event.type for event in told] == ["accepted", "admitted", "published"]
 
 
 def test_a_retry_that_waits_does_not_repeat_the_attempt_before():
