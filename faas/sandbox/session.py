@@ -121,7 +121,7 @@ class Session:
             starved = self._body.oom_kills() > kills
             if starved or self._outlived():
                 self._spoil()
-            return verdict.out_of_memory(self._memory_mb) if starved and verdict.was_killed(answer) else outcome
+            return verdict.of_starved(outcome, self._memory_mb) if starved else outcome
         if answer is Silence.EXPIRED:
             outcome = timed_out(f"The function did not end within {call.timeout_ms / 1000:g} s.")
         elif answer is Silence.CLOSED:

@@ -58,12 +58,22 @@ def of_death(death: Death, memory_mb: int) -> Outcome:
 
 def out_of_memory(memory_mb: int) -> Outcome:
     """The kernel killed it for want of memory."""
-    return failed(OUT_OF_MEMORY, f"The function used more than its {memory_mb} MB of memory.")
+    return failed(OUT_OF_MEMORY, _out_of_memory(memory_mb))
 
 
-def was_killed(answer: dict[str, Any]) -> bool:
-    """Whether an agent reports that the program it started was ended by SIGKILL (the kernel's way when memory is short)."""
-    return answer.get("kind") == "exit" and answer.get("signal") == signal.SIGKILL
+def of_starved(outcome: Outcome, memory_mb: int) -> Outcome:
+    """The outcome of a call that was answered, but in which the kernel killed a process for want of memory.
+
+    What failed then, failed for that, and is told in the message; what succeeded, did without the process.
+    """
+    if outcome.failure is None:
+        return outcome
+    told = f"{_out_of_memory(memory_mb)}\n{outcome.failure.type}: {outcome.failure.message}"
+    return failed(OUT_OF_MEMORY, told, outcome.failure.stack_trace)
+
+
+def _out_of_memory(memory_mb: int) -> str:
+    return f"The function used more than its {memory_mb} MB of memory."
 
 
 def _of_output(output: Any) -> Outcome:
