@@ -18,11 +18,14 @@ from psycopg2.extras import NamedTupleCursor
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from faas.db.overdue import Overdue
 from faas.errors import DatabaseDown
 
 _CONNECT_SECONDS = 5
 _POOL_SECONDS = 10
 _RESTED_SECONDS = 1.0
+# More than the server lets two statements take; a statement after that is none that it will answer.
+_USE_SECONDS = 75.0
 _USED_AT = "faas.used_at"
 # The server ends what a client forgot: a statement, a wait for a lock, an open transaction (milliseconds).
 _SERVER_LIMITS = (
@@ -30,6 +33,8 @@ _SERVER_LIMITS = (
 )
 # undefined_table and undefined_function (PostgreSQL's manual, "Error Codes"): so it is where the migrations have not run yet.
 _NO_SUCH_TABLE = ("42P01", "42883")
+# One for each process, however many databases it opens: it is a thread.
+_OVERDUE = Overdue(_USE_SECONDS)
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -64,10 +69,11 @@ class Database:
         url: `postgresql://…`.
         connections: the most that are open at once.
         name: `application_name`, seen in `pg_stat_activity`.
+        overdue: what cuts a connection to a server that is stopped.
     """
 
-    def __init__(self, url: str, *, connections: int = 16, name: str = "faas") -> None:
-        self._url, self._name = url, name
+    def __init__(self, url: str, *, connections: int = 16, name: str = "faas", overdue: Overdue | None = None) -> None:
+        self._url, self._name, self._overdue = url, name, overdue or _OVERDUE
         self._lock = threading.Lock()
         self._pool = QueuePool(
             self._connect,
@@ -122,6 +128,7 @@ class Database:
                 self._drop_broken(connection)
                 raise
             finally:
+                self._overdue.end(connection.dbapi_connection)
                 if connection.is_valid:
                     connection.info[_USED_AT] = time.monotonic()
                 connection.close()
@@ -142,6 +149,7 @@ class Database:
         """
         while True:
             connection = self._pool.connect()
+            self._overdue.begin(connection.dbapi_connection)
             if time.monotonic() - connection.info.get(_USED_AT, time.monotonic()) <= _RESTED_SECONDS:
                 return connection
             try:
@@ -156,6 +164,7 @@ class Database:
     def _drop_broken(self, connection: PoolProxiedConnection) -> None:
         """Drop a connection that broke, and all that rest: what ended it (a restart of the server) ended them too."""
         driver: Any = connection.dbapi_connection
+        self._overdue.end(driver)
         if driver is not None and driver.closed:
             connection.invalidate()
             self.close()
