@@ -69,11 +69,7 @@ def _bring(
 
 def _changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     """What is not yet as it should be. Durations are compared as text: both sides write them in the same, shortest way."""
-    return {
-        name: value
-        for name, value in wanted.items()
-        if have.get(name) != value and not (not value and not have.get(name))
-    }
+    return {name: value for name, value in wanted.items() if have.get(name) != value}
 
 
 def _current(app: App, name: str) -> dict[str, Any] | None:

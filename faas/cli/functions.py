@@ -28,7 +28,7 @@ def ls(app: App, limit: int) -> None:
         output.note("There are no functions yet. Make one: faas init hello && faas deploy hello")
         return
     output.show_table(
-        ("NAME", "RUNTIME", "REVISION", "STATE", "TIMEOUT", "MEMORY", "AGE"), map(_row, found), {"REVISION"}
+        ("NAME", "RUNTIME", "REVISION", "STATE", "TIMEOUT", "MEMORY", "UPDATED"), map(_row, found), {"REVISION"}
     )
 
 
@@ -101,7 +101,7 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
         found["state"],
         found["timeout"],
         memory,
-        output.age(found["updated_at"]),
+        f"{output.age(found['updated_at'])} ago",
     )
 
 

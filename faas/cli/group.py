@@ -103,8 +103,7 @@ def fail(failure: CommandFailed, app: App) -> None:
     if app.json:
         click.echo(json.dumps(failure.as_json(), ensure_ascii=False), err=True)
     else:
-        for line in failure.message.splitlines() or [""]:
-            click.echo(f"faas: {line}", err=True)
-        if failure.hint:
-            click.echo(f"      {failure.hint}", err=True)
+        # What follows stands under the first line, and so does the hint.
+        for number, line in enumerate([*failure.message.splitlines(), *([failure.hint] if failure.hint else [])]):
+            click.echo(f"      {line}" if number else f"faas: {line}", err=True)
     sys.exit(failure.status)

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 IGNORE_FILE = ".faasignore"
 # What nobody means to deploy. A line with `!` in .faasignore takes one back.
 DEFAULT_IGNORES = (
-    ".git/",
-    ".hg/",
-    ".svn/",
+    ".git",
+    ".hg",
+    ".svn",
     ".gitignore",
     ".faas*",
     "/faas.toml",
     ".env",
-    ".venv/",
-    "venv/",
-    "__pycache__/",
+    ".venv",
+    "venv",
+    "__pycache__",
     "*.py[co]",
-    "*.egg-info/",
-    ".mypy_cache/",
-    ".pytest_cache/",
-    ".ruff_cache/",
-    ".tox/",
-    "node_modules/.bin/",
-    "node_modules/.cache/",
-    ".idea/",
-    ".vscode/",
+    "*.egg-info",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    "node_modules/.bin",
+    "node_modules/.cache",
+    ".idea",
+    ".vscode",
     ".DS_Store",
     "*.swp",
     "*~",
@@ -96,7 +96,9 @@ def pack(folder: Path) -> Package:
 
 def _files(folder: Path, ignores: Ignores, prefix: str) -> Iterator[str]:
     """The paths of the files to pack. Folders that are left out are not looked into: node_modules and .git are large."""
-    for entry in os.scandir(folder / prefix):
+    with os.scandir(folder / prefix) as scanned:
+        entries = list(scanned)
+    for entry in entries:
         path = f"{prefix}{entry.name}"
         is_folder = entry.is_dir(follow_symlinks=False)
         if ignores.match(path, folder=is_folder):

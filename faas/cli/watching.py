@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,16 +32,16 @@ def watch_and_deploy(app: App, folder: Path) -> None:
     source = manifest.load(folder).source
     _deploy_once(app, folder)
     output.note("Watching for changes; Ctrl-C ends it.")
-    paths = {folder.resolve(), source.resolve()}
-    for changes in watch(
-        *paths,
-        watch_filter=lambda _, path: _is_part(folder.resolve(), source.resolve(), Path(path)),
-        debounce=_TOGETHER_MS,
-        step=_STEP_MS,
-        raise_interrupt=False,
-    ):
-        output.note(f"{_clock()} changed: {_names(changes, folder.resolve())}")
-        _deploy_once(app, folder)
+    with contextlib.suppress(KeyboardInterrupt):
+        for changes in watch(
+            *{folder.resolve(), source.resolve()},
+            watch_filter=lambda _, path: _is_part(folder.resolve(), source.resolve(), Path(path)),
+            debounce=_TOGETHER_MS,
+            step=_STEP_MS,
+        ):
+            output.note(f"{_clock()} changed: {_names(changes, folder.resolve())}")
+            _deploy_once(app, folder)
+    output.note("")
 
 
 def _deploy_once(app: App, folder: Path) -> None:
@@ -73,12 +74,11 @@ def _is_part(folder: Path, source: Path, path: Path) -> bool:
 
 
 def _names(changes: set[tuple[Change, str]], folder: Path) -> str:
-    names = sorted(
-        {
-            Path(path).relative_to(folder).as_posix() if Path(path).is_relative_to(folder) else path
-            for _, path in changes
-        }
-    )
+    """What to call a change. Editors make files that are gone at once: only what is still there is named."""
+    paths = sorted({Path(path) for _, path in changes if Path(path).exists()})
+    names = [f"{path.relative_to(folder) if path.is_relative_to(folder) else path}" for path in paths]
+    if not names:
+        return "something was removed"
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

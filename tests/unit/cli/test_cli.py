@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -32,13 +34,53 @@ def test_it_tells_its_version(command):
     assert command.invoke(main, ["--version"]).stdout.strip() == f"faas, version {__version__}"
 
 
-def test_every_command_has_help(command):
+def commands() -> list[tuple[tuple[str, ...], click.Command]]:
+    """All commands with their names, those of groups too."""
+
+    def walk(names: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        if not isinstance(command, click.Group):
+            yield names, command
+            return
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from walk((*names, name), command.get_command(context, name))
+
+    return list(walk((), main))
+
+
+def test_every_command_has_help_with_an_example(command):
+    assert len(commands()) > 20
     listed = command.invoke(main, ["--help"]).stdout
-    for name in main.commands:
-        assert name in listed
-        shown = command.invoke(main, [name, "--help"])
+    for names, found in commands():
+        assert names[0] in listed
+        shown = command.invoke(main, [*names, "--help"])
         assert shown.exit_code == 0
-        assert main.commands[name].help.splitlines()[0][:40] in shown.stdout
+        assert found.help.splitlines()[0] in shown.stdout
+        assert found.examples, names
+        assert all(example in shown.stdout for example in found.examples)
+
+
+def test_the_list_of_commands_has_whole_sentences(command):
+    listed = command.invoke(main, ["--help"], terminal_width=80).stdout.partition("Functions:")[2]
+    assert listed
+    assert "..." not in listed
+
+
+def test_a_command_that_is_nearly_right_is_named(command):
+    done = command.invoke(main, ["deplyo"])
+    assert done.exit_code == 2
+    assert "Did you mean 'deploy'?" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls", "--url", "http://127.0.0.1:1"]])
+def test_a_light_command_loads_nothing_of_the_server(arguments):
+    script = (
+        "import sys\nfrom faas.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'flask', 'celery', 'sqlalchemy', 'docker', 'boto3', 'marshmallow', 'psycopg2', 'redis'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_database_that_is_away_is_one_line(command):
