@@ -54,6 +54,7 @@ class Link:
         self._flows = asyncio.Event()
         self._flows.set()
         self._pieces = 0
+        self._trap: tuple[str, bytes] | None = None
 
     def spoil(self, mode: str) -> None:
         """From now on: `latency` (a quarter of a second for each piece), `slow` (1 KB/s), `stall` (nothing passes), `cut` (replies end in
@@ -65,6 +66,10 @@ class Link:
     def stall(self, *directions: str) -> None:
         """Let nothing pass in these directions (`UP` is to the server); what came is kept, see `held`."""
         self._proxy.call(lambda: self._set("", *directions))
+
+    def stall_at(self, direction: str, words: bytes) -> None:
+        """Let nothing pass in a direction from the piece on that contains `words`."""
+        self._proxy.call(lambda: self._wait_for(direction, words))
 
     def heal(self) -> None:
         """Pass everything on again, what was held first."""
@@ -95,8 +100,12 @@ class Link:
             self._listener.close()
         self._reset_all()
 
+    def _wait_for(self, direction: str, words: bytes) -> None:
+        self._set("")
+        self._trap = direction, words
+
     def _set(self, mode: str, *stalled: str) -> None:
-        self._mode = mode
+        self._mode, self._trap = mode, None
         self._stalled = {UP, DOWN} if mode == "stall" else set(stalled)
         self._held = {UP: b"", DOWN: b""}
         # Whoever waits looks anew.
@@ -157,6 +166,9 @@ class Link:
             writer.write_eof()
 
     async def _gate(self, direction: str, data: bytes) -> None:
+        if self._trap is not None and self._trap[0] == direction and self._trap[1] in data:
+            self._trap = None
+            self._stalled.add(direction)
         if direction in self._stalled and len(self._held[direction]) < _HELD_BYTES:
             self._held[direction] += data
         while direction in self._stalled:

@@ -70,6 +70,12 @@ def test_a_stalled_direction_holds_what_comes_until_it_is_healed(link: Link) -> 
         link.stall(DOWN)
         client.sendall(b"three")
         eventually(lambda: link.held(DOWN) == b"three", "the reply is held")
+        link.stall_at(UP, b"six")
+        assert client.recv(100) == b"three"
+        client.sendall(b"five")
+        assert client.recv(100) == b"five"
+        client.sendall(b"six")
+        eventually(lambda: link.held(UP) == b"six", "it is held from the words on")
         link.reset()
         with pytest.raises(ConnectionResetError):
             client.recv(100)
