@@ -11,7 +11,8 @@ from typing import Any
 from faas.domain.function import Network, Revision, Runtime, Spec
 from faas.domain.invocation import Status
 from faas.domain.outcome import Outcome
-from faas.sandbox.engine import Call, Engine, Sandbox
+from faas.sandbox.call import Call
+from faas.sandbox.engine import Engine, Sandbox
 
 FUNCTIONS = Path(__file__).with_name("functions")
 ENVIRONMENT = {"STAGE": "prüfung ☂", "EMPTY": "", "LINES": "a\nb=c"}
