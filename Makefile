@@ -3,11 +3,13 @@ SHELL := /bin/bash
 BIN := .venv/bin
 DEV_ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 10
+SOAK_ARGS ?=
 BENCH ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev test lint fmt bench lock clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
+.PHONY: help build demo dev test lint fmt bench soak lock clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ fmt: build ## format the code
 
 bench: build ## measure speed against bare Celery and docker run, ten minutes at most (BENCH=warm-p50 for one row, BENCH_ARGS=--short)
 	@$(BIN)/python -m bench $(BENCH) $(BENCH_ARGS)
+
+soak: build ## faults at random under load, a new seed each round (MINUTES=60, FAULT_SEED=17, SOAK_ARGS="--engine container")
+	@PYTHONPATH=tests $(BIN)/python -m faults --minutes $(MINUTES) $(SOAK_ARGS)
 
 lock: build ## choose the versions of requirements.lock anew
 	@.ci/lock
