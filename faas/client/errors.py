@@ -137,7 +137,8 @@ class InvocationFailed(FaasError):
         self, type_: str, message: str, stack_trace: Sequence[str] = (), record: Invocation | None = None
     ) -> None:
         self.type, self.message, self.stack_trace, self.record = type_, message, list(stack_trace), record
-        super().__init__(type_, message, self.stack_trace, record)
+        # Without the record: these travel as JSON through result backends.
+        super().__init__(type_, message, self.stack_trace)
         if self.stack_trace:
             where = f"{record.function_name}, invocation {record.id}" if record else "the function"
             self.add_note(f"Stack trace in the sandbox ({where}):\n" + "\n".join(self.stack_trace))
