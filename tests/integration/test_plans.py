@@ -283,3 +283,11 @@ def test_functions_by_name_and_page(plans):
     functions.get(database, "f7")
     functions.find(database, name=None, limit=50, cursor=None)
     assert max(plan["Total Cost"] for plan in seen) < 500
+
+
+def test_the_bound_on_the_queue_and_what_waits_for_a_build_that_is_over(plans):
+    database, seen = plans
+    assert upkeep.queued(database, 10_000) == 4800
+    assert upkeep.queued(database, 100) == 110
+    assert upkeep.let_go(database, "Function.InitError", 500) == (0, [])
+    checked(seen)
