@@ -182,6 +182,10 @@ class Platform(Cluster):
         """The incarnations of workers that the database knows."""
         return {name for (name,) in self.sql("SELECT id FROM workers")}
 
+    def at_work(self) -> set[str]:
+        """The incarnations that have claimed something and not ended it."""
+        return {worker for (worker,) in self.sql("SELECT DISTINCT worker_id FROM invocations WHERE status = 'running'")}
+
     def leftovers(self) -> Iterator[str]:
         """What is there of workers that are dead, and what is counted of invocations that have ended."""
         living = self.incarnations()

@@ -88,12 +88,12 @@ def play(platform: Platform, seed: int, seconds: float, pause: float = 0.05) -> 
     summary = Summary(seed, platform.engine, injector.done, ledger.counts, longest_answer=ledger.longest_answer)
     summary.wrong += [f"{name} ended by itself" for name in ended] + ledger.problems
     _await_ends(platform, summary)
-    check(platform, ledger, works, summary)
+    _check(platform, ledger, works, summary)
     summary.wrong += sorted(platform.complaints() - complaints)
     return summary
 
 
-def check(platform: Platform, ledger: Ledger, works: list[Work], summary: Summary) -> None:
+def _check(platform: Platform, ledger: Ledger, works: list[Work], summary: Summary) -> None:
     """Hold what the platform did against what it promised."""
     stories = history.by_invocation(history.read(platform))
     ids = sorted(ledger.ids() | set(stories))
@@ -113,7 +113,7 @@ def check(platform: Platform, ledger: Ledger, works: list[Work], summary: Summar
     summary.wrong += _over_limit_inside(records, limits)
     summary.wrong += _broken_promises(ledger, records)
     summary.longest = max((_seconds(story, records[one]) for one, story in stories.items()), default=0.0)
-    summary.leaked += _leaked(platform)
+    summary.leaked += leaked(platform)
 
 
 def _await_ends(platform: Platform, summary: Summary) -> None:
@@ -184,7 +184,7 @@ def _seconds(story: list[Change], record: dict[str, Any] | None) -> float:
     return story[-1].at - max(story[0].at, due or 0.0)
 
 
-def _leaked(platform: Platform) -> list[str]:
+def leaked(platform: Platform) -> list[str]:
     """What is still left over after a while."""
     deadline = time.monotonic() + _LEFTOVERS_SECONDS
     while (found := sorted(platform.leftovers())) and time.monotonic() < deadline:
