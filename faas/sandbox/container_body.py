@@ -17,6 +17,7 @@ from faas.domain.function import Runtime
 from faas.errors import SandboxError
 from faas.sandbox.body import Death
 from faas.sandbox.cgroup import CPU_PERIOD_US, ControlGroup, find, quota_us
+from faas.sandbox.container_options import check_bounds
 from faas.sandbox.docker_client import translated
 
 # The agent alone needs this much: Node.js has about 50 MB resident before a function is loaded. A function of less memory gets it all the same.
@@ -62,6 +63,7 @@ class ContainerBody:
 
     def limit(self, memory_mb: int, cpus: float) -> None:
         """See `Body.limit`."""
+        check_bounds(memory_mb, cpus)
         memory_mb = max(memory_mb, _LEAST_MB[self._runtime])
         if self._group is not None and self._group.limit(memory_mb, cpus):
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
+from faas.errors import SandboxError
 from faas.sandbox.cgroup import CPU_PERIOD_US, quota_us
 
 USER = "10001:10001"
@@ -42,6 +43,8 @@ class Command:
     working_dir: str
 
 
+# The largest function that the API takes. What comes from the database is checked again: this is the last place before Docker.
+_MOST_MB, _MOST_CPUS = 4096, 8.0
 _PIDS = 256
 _FILES = 1024
 
@@ -73,7 +76,11 @@ def hardened(
         door: to a network; none where it is left out.
         command: what runs in it; what the image says where it is left out.
         oci_runtime: the runtime that Docker is to use; its default one where it is empty.
+
+    Raises:
+        SandboxError: see `check_bounds`.
     """
+    check_bounds(memory_mb, cpus)
     options: dict[str, Any] = {
         "name": name,
         "labels": dict(labels),
@@ -116,6 +123,14 @@ def hardened(
             "working_dir": command.working_dir,
         }
     return options
+
+
+def check_bounds(memory_mb: int, cpus: float) -> None:
+    """Raises SandboxError where a container would get more than any function may have, or what is no number at all."""
+    if type(memory_mb) is not int or not 0 < memory_mb <= _MOST_MB:
+        raise SandboxError(f"{memory_mb!r} is no memory limit of a sandbox: it has to be from 1 to {_MOST_MB} MB")
+    if type(cpus) not in (int, float) or not 0 < cpus <= _MOST_CPUS:
+        raise SandboxError(f"{cpus!r} is no limit of CPUs of a sandbox: it has to be over 0 and up to {_MOST_CPUS:g}")
 
 
 def bind(source: Path, target: str, *, read_only: bool) -> Mount:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import docker
@@ -17,6 +18,9 @@ BUILD_IMAGE = "faas-runtime-go-build"
 _IMAGES = {runtime: f"faas-runtime-{runtime.value}" for runtime in Runtime}
 # The library raises its own errors, those of requests, and now and then urllib3's through it.
 _ERRORS = (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+# In the words of older and of newer Engines.
+_NO_RUNTIME = re.compile(r"unknown (or invalid )?runtime", re.IGNORECASE)
 
 
 def image_of(runtime: Runtime) -> str:
@@ -51,6 +55,10 @@ def translated(doing: str) -> Iterator[None]:
             f"can't {doing}: an image of the runtimes is missing, run make build-runtime-images ({exc.explanation})"
         ) from exc
     except docker.errors.APIError as exc:
+        if _NO_RUNTIME.search(exc.explanation or ""):
+            raise SandboxError(
+                f"can't {doing}: Docker has no such OCI runtime, register it or change WORKER_OCI_RUNTIME ({exc.explanation})"
+            ) from exc
         raise SandboxError(f"can't {doing}: {exc.explanation or exc}") from exc
     except _ERRORS as exc:
         raise SandboxError(f"can't {doing}: Docker does not answer ({_short(exc)})") from exc
