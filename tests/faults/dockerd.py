@@ -64,7 +64,11 @@ class Dockerd:
             )
 
     def remove(self) -> None:
-        """Remove its data, when it has stopped."""
+        """Remove its data, when it has stopped. One that was killed leaves mounts behind."""
+        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+            place = line.split()[4]
+            if place.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "--lazy", place], check=False, timeout=60)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -157,7 +157,8 @@ class Platform(Cluster):
             "redis": ["redis"],
             "postgres": ["postgres"],
             "docker": ["dockerd"] if self.daemon is not None else [],
-            "container": ["a container"] if self.engine == "container" else [],
+            # Under the daemon's name: a daemon that is away can't be asked to kill one.
+            "container": ["dockerd"] if self.engine == "container" else [],
         }
 
     @property
