@@ -44,5 +44,8 @@ def choose_engine(wanted: str) -> str:
     reason = container.available()
     if reason is None:
         return "container"
-    say(f"warning: {' '.join(reason.split())}; using the simple engine, which is no security boundary")
+    say(
+        f"warning: {' '.join(reason.split())}; using the simple engine, which is no security boundary:"
+        " functions have this host's network and files"
+    )
     return "simple"

@@ -25,6 +25,8 @@ def has_no_ipv6(bridge: str) -> bool:
 
 def refuse_ipv6(bridge: str) -> None:
     """Take no IPv6 on the bridge: its rules are about IPv4. Raises SandboxError."""
+    if not (_INTERFACES / bridge).exists():
+        raise _unavailable(f"the bridge {bridge} is not on this host: Docker is rootless, or on another machine")
     if _IPV6.is_dir():
         _write(_IPV6 / bridge / "disable_ipv6")
 
@@ -34,13 +36,16 @@ def isolate(bridge: str) -> None:
     try:
         ports = list((_INTERFACES / bridge / "brif").iterdir())
     except OSError as exc:
-        raise _unavailable(f"the bridge {bridge} is not here: is Docker on another machine?") from exc
+        raise _unavailable(f"the bridge {bridge} is gone") from exc
     if not ports:
         raise _unavailable(f"the sandbox is not on the bridge {bridge}")
     for port in ports:
-        # One that ends at this moment has no file any more; one without the file would be an old kernel's.
-        if (port / "isolated").exists() or port.exists():
-            _write(port / "isolated")
+        try:
+            (port / "isolated").write_text("1\n")
+        except OSError as exc:
+            # Another sandbox's may end at this moment.
+            if port.exists():
+                raise _unavailable(f"{port} can't be kept from its neighbours ({exc.strerror})") from exc
 
 
 def hide_resolver(pid: int, container_id: str) -> None:
