@@ -11,7 +11,7 @@ from faas.cli.console import choose_engine, engine_option, say, show_warnings
 from faas.cli.group import Command
 
 
-@click.command(cls=Command, examples=("faas dev", "faas dev --port 9000 --engine simple"))
+@click.command(cls=Command, examples=("faas dev --port 9000 --engine simple",))
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # An editor writes a file in several steps: changes that are so close together are one.
 _TOGETHER_MS, _STEP_MS = 200, 30
+# After so long without a change it is looked whether there is something else to do.
+_LOOK_MS = 200
 
 
 def watch_and_deploy(app: App, folder: Path) -> None:
@@ -30,17 +32,24 @@ def watch_and_deploy(app: App, folder: Path) -> None:
     from watchfiles import watch
 
     source = manifest.load(folder).source
-    _deploy_once(app, folder)
-    output.note("Watching for changes; Ctrl-C ends it.")
+    watched = False
     with contextlib.suppress(KeyboardInterrupt):
         for changes in watch(
             *{folder.resolve(), source.resolve()},
             watch_filter=lambda _, path: _is_part(folder.resolve(), source.resolve(), Path(path)),
             debounce=_TOGETHER_MS,
             step=_STEP_MS,
+            rust_timeout=_LOOK_MS,
+            yield_on_timeout=True,
         ):
-            output.note(f"{_clock()} changed: {_names(changes, folder.resolve())}")
-            _deploy_once(app, folder)
+            if changes:
+                output.note(f"{_clock()} changed: {_names(changes, folder.resolve())}")
+            # The first deployment is one of what is watched already, so no change between the two is lost.
+            if changes or not watched:
+                _deploy_once(app, folder)
+            if not watched:
+                output.note("Watching for changes; Ctrl-C ends it.")
+                watched = True
     output.note("")
 
 
