@@ -62,7 +62,8 @@ def invoke(
     body = {"function_id": name, "payload": payload.read(data), "headers": headers(given)}
     body |= {field: value for field, value in times.items() if value is not None}
     deadline = None if max_wait is None else time.monotonic() + max_wait
-    hold = _hold(deadline) if wait and not logs else 0.0
+    # A script has its answer in one request; somebody at a terminal may press Ctrl-C, and is to be told the id of what goes on.
+    hold = _hold(deadline) if wait and not logs and not output.is_terminal(sys.stderr) else 0.0
     record = accept(app, body, idempotency_key, hold)
     if not wait:
         _accepted(app, record)
@@ -77,7 +78,14 @@ def accept(app: App, body: dict[str, Any], key: str | None = None, hold: float =
     from faas.client.calls import new_key
 
     extra = {"Idempotency-Key": key or new_key()} | ({"Prefer": f"wait={hold:.3f}"} if hold else {})
-    record: dict[str, Any] = app.call("POST", "/invoke", json=body, headers=extra, hold=hold)
+    try:
+        record: dict[str, Any] = app.call("POST", "/invoke", json=body, headers=extra, hold=hold)
+    except KeyboardInterrupt:
+        raise CommandFailed(
+            "interrupted; the invocation may have been accepted",
+            Exit.INTERRUPTED,
+            hint=f"faas ps --function {body['function_id']} tells",
+        ) from None
     return record
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Wide enough that no row is folded where the output is no terminal.
 _UNFOLDED = 10_000
+_KEPT = ("ID", "NAME", "STATUS", "STATE")
 _COLOURS = {
     "succeeded": "green",
     "active": "green",
@@ -89,21 +90,16 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Co
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    for heading in headings:
-        keep = heading in ("ID", "NAME", "STATUS", "STATE", "FUNCTION")
-        table.add_column(
-            heading, justify="right" if heading in right else "left", no_wrap=True, min_width=4 if keep else None
-        )
-    for row in rows:
-        cells = ("-" if cell is None else str(cell) for cell in row)
+    texts = [["-" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
+    for place, heading in enumerate(headings):
+        # What names a thing is what one copies: a narrow terminal cuts the other columns first.
+        least = max((len(row[place]) for row in texts), default=1) if heading in _KEPT else None
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True, min_width=least)
+    for row in texts:
         table.add_row(
             *(
-                Text(
-                    harmless(cell),
-                    style=_COLOURS.get(cell, "") if heading in ("STATUS", "STATE") else "",
-                    overflow="ellipsis",
-                )
-                for heading, cell in zip(headings, cells, strict=True)
+                Text(cell, style=_COLOURS.get(cell, "") if heading in ("STATUS", "STATE") else "", overflow="ellipsis")
+                for heading, cell in zip(headings, row, strict=True)
             )
         )
     console = _console()

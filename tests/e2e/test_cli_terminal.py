@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.cluster import WITH_ONE_ENGINE, Cluster
+from e2e.cluster import WITH_ONE_ENGINE, Cluster, eventually
 from e2e.commands import FAAS, Shell
 
 pytestmark = [pytest.mark.timeout(400), WITH_ONE_ENGINE]
@@ -51,10 +52,12 @@ def test_ctrl_c_ends_the_waiting_and_says_what_goes_on(shell: Shell, cluster: Cl
     (shell.folder / "greeter" / "main.py").write_text(SLEEPS)
     shell.ok("deploy", "greeter")
     with shell.terminal(*FAAS, "invoke", "greeter", "--json") as screen:
-        listed = []
-        while not listed:
-            listed = cluster.call("GET", "/invocations?function_id=greeter").json()["items"]
+        listed = eventually(
+            lambda: cluster.call("GET", "/invocations?function_id=greeter").json()["items"], "it is accepted"
+        )
         cluster.running(listed[0]["id"])
+        # Its answer is on the way by then at the latest.
+        time.sleep(2)
         screen.type("\x03")
         screen.expect(f"no longer waiting for {listed[0]['id']}, which goes on")
         assert screen.end() == 130
