@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -167,11 +168,13 @@ class Client:
         """
         mapper = Mapper(self._transport, self.invocations, function, options, window)
         handles = mapper.in_order(payloads) if ordered else mapper.as_ended(payloads)
-        for handle in handles:
-            failure = handle.exception()
-            if failure is not None and not return_exceptions:
-                raise failure
-            yield failure if failure is not None else handle.result()
+        # Closed here and now: left to the garbage collector, the mapper's threads would end at any time, maybe in one of themselves.
+        with contextlib.closing(handles):
+            for handle in handles:
+                failure = handle.exception()
+                if failure is not None and not return_exceptions:
+                    raise failure
+                yield failure if failure is not None else handle.result()
 
     def _accepted(self, call: Call) -> Handle:
         record = Invocation.from_json(self._transport.send(call).json())

@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from faas.client import calls
@@ -50,7 +50,7 @@ class Mapper:
         self._transport, self._invocations = transport, invocations
         self._function, self._options, self._window = function, dict(options), window
 
-    def in_order(self, payloads: Iterable[Any]) -> Iterator[Handle]:
+    def in_order(self, payloads: Iterable[Any]) -> Generator[Handle, None, None]:
         """Handles that have ended, in the order of the payloads."""
         from concurrent.futures import ThreadPoolExecutor
 
@@ -71,7 +71,7 @@ class Mapper:
                 for future in reading:
                     future.cancel()
 
-    def as_ended(self, payloads: Iterable[Any]) -> Iterator[Handle]:
+    def as_ended(self, payloads: Iterable[Any]) -> Generator[Handle, None, None]:
         """Handles that have ended, the first to end first (as nearly as looking once a second tells)."""
         source = _Source(payloads)
         batches: dict[str, dict[str, Handle]] = {}

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from faas.db import functions
 from faas.db.database import Database
+from faas.db.revisions import Revisions
 from faas.domain.invocation import Claim, Status
 
 _CLAIM = "SELECT * FROM faas_claim(%s::uuid[], %s)"
-# The rows are taken in the order in which they are written here: `finish` sorts them.
-_FINISH = """SELECT f.applied, f.new_status, f.next::text[] AS next FROM (VALUES {rows}) AS v (
-    function_id, id, attempt, status, result, error, error_type, logs, init_ms, duration_ms, cold, memory, retry_ms, fault)
-    CROSS JOIN LATERAL faas_finish(v.function_id, v.id, v.attempt, v.status, v.result, v.error, v.error_type, v.logs, v.init_ms, v.duration_ms,
-        v.cold, v.memory, v.retry_ms, v.fault) f"""
-_ROW = """(%s::uuid, %s::uuid, %s::integer, %s::text, %s::text, %s::text, %s::text, %s::bytea, %s::integer, %s::integer, %s::boolean,
-    %s::double precision, %s::integer, %s::text)"""
+_FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many(
+    %s::uuid[], %s::uuid[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::integer[], %s::integer[],
+    %s::boolean[], %s::double precision[], %s::integer[], %s::text[])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,11 @@ class AttemptEnd:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What the write of an `AttemptEnd` did: whether it was this attempt's to write, the status now, and who was admitted in its place."""
+    """What the write of an `AttemptEnd` did: whether it was this attempt's to write, the status now, and when that was."""
 
     applied: bool
     status: Status | None
-    admitted: list[str]
+    at: datetime
 
 
 def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
@@ -64,33 +61,52 @@ def claim(database: Database, invocation_id: str, worker: str) -> Claim | None:
     return claim_many(database, [invocation_id], worker).get(invocation_id)
 
 
-def claim_many(database: Database, ids: Sequence[str], worker: str) -> dict[str, Claim]:
-    """Claim what can be claimed of many, in one statement; the claims by id (migrations/sql/0003_scheduling.sql)."""
+def claim_many(
+    database: Database, ids: Sequence[str], worker: str, revisions: Revisions | None = None
+) -> dict[str, Claim]:
+    """Claim what can be claimed of many, in one statement (migrations/sql/0004_speed.sql).
+
+    Args:
+        revisions: those that are known already.
+
+    Returns:
+        The claims by id.
+    """
+    known = revisions or Revisions(database)
     with database.autocommit() as tx:
         rows = tx.rows(_CLAIM, (list(ids), worker))
-    return {claim.invocation_id: claim for claim in map(_claim, rows)}
+    return {claim.invocation_id: claim for claim in (_claim(row, known, worker) for row in rows)}
 
 
-def finish(database: Database, ends: Sequence[AttemptEnd]) -> list[Finished]:
-    """Write the ends of attempts in one statement, in the order of their functions' ids so that two writers never wait in a circle."""
+def finish(database: Database, ends: Sequence[AttemptEnd]) -> tuple[list[Finished], list[str]]:
+    """Write the ends of attempts in one statement, in the order of their functions' ids so that two writers never wait in a circle.
+
+    Returns:
+        What became of each, and the ids that were admitted in their place.
+    """
     order = sorted(range(len(ends)), key=lambda n: (ends[n].function_id, ends[n].invocation_id))
-    parameters = tuple(value for n in order for value in _parameters(ends[n]))
+    columns = zip(*(_parameters(ends[n]) for n in order), strict=True)
     with database.autocommit() as tx:
-        rows = tx.rows(_FINISH.format(rows=", ".join([_ROW] * len(ends))), parameters)
-    done = [Finished(row.applied, Status(row.new_status) if row.new_status else None, list(row.next)) for row in rows]
-    return [one for _, one in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
+        row: Any = tx.one(_FINISH, tuple(list(column) for column in columns))
+    done: list[Finished | None] = [None] * len(ends)
+    for n, applied, status in zip(order, row.applied, row.new_status, strict=True):
+        done[n] = Finished(applied, Status(status) if status else None, row.ended_at)
+    return [one for one in done if one is not None], list(row.next)
 
 
-def _claim(row: Any) -> Claim:
+def _claim(row: Any, revisions: Revisions, worker: str) -> Claim:
     return Claim(
         invocation_id=str(row.id),
         attempt=row.attempts,
         max_attempts=row.max_attempts,
         platform_failures=row.platform_failures,
-        revision=functions.revision(row),
+        revision=revisions.get(str(row.function_id), row.revision),
         payload=row.payload,
         headers=json.loads(row.headers),
         timeout_ms=row.timeout_ms,
+        started_at=row.started_at,
+        queue_ms=row.queue_ms,
+        worker=worker,
     )
 
 

@@ -82,6 +82,7 @@ class Claim:
         payload: JSON text.
         timeout_ms: this invocation's own, never over the function's.
         max_attempts, platform_failures: as stored when it was claimed.
+        started_at, queue_ms, worker: what the claim wrote into the record.
     """
 
     invocation_id: str
@@ -92,6 +93,9 @@ class Claim:
     payload: str
     headers: dict[str, str]
     timeout_ms: int
+    started_at: datetime | None = None
+    queue_ms: int | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,10 @@ BUILD = "faas.build"
 QUEUE = "faas"
 
 # Channels of Redis. A message on them is lost where nobody listens: whoever waits looks at the database too, now and then.
+# Ids of invocations that have ended, one or more, with spaces between.
 ENDED = "faas:ended"
+# With a name behind it, of one process: who waits there for an invocation that it accepted is sent its end whole.
+REPLY = "faas:reply:"
 CANCEL = "faas:cancel"
 # Who follows a log asks on the first; the second, with the invocation's id after it, is where the answers come.
 FOLLOW = "faas:follow"
@@ -16,3 +19,8 @@ LOG = "faas:log:"
 # Set by the reconciler alone: if publishers set it too, the first of them after a wipe would hide the wipe. Where it is gone, Redis was wiped, and
 # all that was published must be published again.
 EPOCH = "faas:epoch"
+
+
+def reply_channel(text: object) -> str | None:
+    """What a message says of where its end is waited for, if it is one of the platform's: an ordinary `send_task` names a queue that nobody listens on."""
+    return text if isinstance(text, str) and text.startswith(REPLY) else None

@@ -7,6 +7,7 @@ pipeline (PERFORMANCE.md). An ordinary `send_task("faas.invoke", [id], task_id=i
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import logging
 import os
@@ -40,9 +41,15 @@ class Publisher:
         self._client: redis.Redis | None = None
         self._pid = 0
 
-    def invocations(self, ids: Iterable[str]) -> None:
-        """Publish invocations that were admitted. Raises BrokerDown; the reconciler then publishes them later."""
-        self.send(run=ids)
+    def invocations(self, ids: Iterable[str], reply_to: str = "") -> None:
+        """Publish invocations that were admitted. Raises BrokerDown; the reconciler then publishes them later.
+
+        Args:
+            reply_to: the channel on which somebody waits for their ends.
+        """
+        messages = [_invoke(one, reply_to) for one in ids]
+        if messages:
+            self._run(lambda client: client.lpush(names.QUEUE, *messages))
 
     def build(self, function_id: str, number: int) -> None:
         """Publish the build of a revision. Raises BrokerDown."""
@@ -53,19 +60,28 @@ class Publisher:
         """Tell the worker that runs it to stop. Raises BrokerDown; the worker's beat finds the request in the database anyway."""
         self._pipeline([("PUBLISH", names.CANCEL, invocation_id)])
 
-    def send(self, *, run: Iterable[str] = (), ended: Iterable[str] = ()) -> None:
-        """Publish what follows the ends of invocations: who is to run now, and who has ended. Raises BrokerDown."""
-        messages = [_message(names.INVOKE, one, [one]) for one in run]
-        commands: list[tuple[Any, ...]] = []
+    def send(
+        self, *, run: Iterable[str] = (), ended: Iterable[str] = (), replies: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Publish what follows the ends of invocations: who is to run now, who has ended, and what is sent to whom (channel and text).
+
+        Raises BrokerDown.
+        """
+        messages = [_invoke(one, "") for one in run]
+        commands: list[tuple[Any, ...]] = [("PUBLISH", channel, text) for channel, text in replies]
         if messages:
             commands.append(("LPUSH", names.QUEUE, *messages))
-        commands += [("PUBLISH", names.ENDED, one) for one in ended]
+        over = " ".join(ended)
+        if over:
+            commands.append(("PUBLISH", names.ENDED, over))
         self._pipeline(commands)
 
-    def announce(self, *, run: Iterable[str] = (), ended: Iterable[str] = ()) -> None:
+    def announce(
+        self, *, run: Iterable[str] = (), ended: Iterable[str] = (), replies: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """`send` where Redis being away costs time alone: the reconciler publishes what was not, and who waits looks for himself."""
         try:
-            self.send(run=run, ended=ended)
+            self.send(run=run, ended=ended, replies=replies)
         except BrokerDown as error:
             log.warning("not announced, the reconciler will: %s", error)
 
@@ -128,8 +144,43 @@ def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:
     )
 
 
+def _invoke(invocation_id: str, reply_to: str) -> str:
+    """The message of an invocation, out of one that was made before: ids are of one length, and of characters that no encoding changes."""
+    head, parts = _template()
+    body = base64.b64encode(head.replace(_ANY_ID, invocation_id).encode()).decode()
+    before, after_body, after_reply = parts
+    return "".join(
+        (
+            before,
+            body,
+            after_body.replace(_ANY_ID, invocation_id),
+            reply_to,
+            after_reply.replace(_ANY_ID, invocation_id).replace(_ANY_TAG, str(uuid.uuid4())),
+        )
+    )
+
+
+_ANY_ID, _ANY_TAG = "00000000-0000-7000-8000-000000000000", "00000000-0000-4000-8000-000000000000"
+
+
+@functools.cache
+def _template() -> tuple[str, tuple[str, str, str]]:
+    """A message's body, and the text of a message around its body and its `reply_to`."""
+    body = _body([_ANY_ID])
+    before, after = _rendered(names.INVOKE, _ANY_ID, "<body>", "<reply>", _ANY_TAG).split("<body>")
+    after_body, after_reply = after.split("<reply>")
+    return body, (before, after_body, after_reply)
+
+
 def _message(task: str, task_id: str, args: list[Any]) -> str:
-    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    return _rendered(task, task_id, base64.b64encode(_body(args).encode()).decode(), "", str(uuid.uuid4()))
+
+
+def _body(args: list[Any]) -> str:
+    return json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+
+
+def _rendered(task: str, task_id: str, body: str, reply_to: str, tag: str) -> str:
     headers = {
         "lang": "py",
         "task": task,
@@ -150,16 +201,16 @@ def _message(task: str, task_id: str, args: list[Any]) -> str:
     }
     properties = {
         "correlation_id": task_id,
-        "reply_to": "",
+        "reply_to": reply_to,
         "delivery_mode": 2,
         "delivery_info": {"exchange": "", "routing_key": names.QUEUE},
         "priority": 0,
         "body_encoding": "base64",
-        "delivery_tag": str(uuid.uuid4()),
+        "delivery_tag": tag,
     }
     return json.dumps(
         {
-            "body": base64.b64encode(body.encode()).decode(),
+            "body": body,
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": headers,

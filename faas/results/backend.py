@@ -41,10 +41,11 @@ _endings: Endings | None = None
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What the task `faas.invoke` returns: the claim under which it ran, and what became of it."""
+    """What the task `faas.invoke` returns: the claim under which it ran, what became of it, and where it is waited for."""
 
     claim: Claim
     outcome: Outcome
+    reply_to: str | None = None
 
 
 def write_with(endings: Endings | None) -> None:
@@ -67,7 +68,7 @@ class ResultBackend(BaseBackend):  # type: ignore[misc]
         if isinstance(result, Ended):
             if _endings is None:
                 raise RuntimeError("this process ends no invocations: it is no worker of the platform")
-            _endings.end(result.claim, result.outcome)
+            _endings.end(result.claim, result.outcome, result.reply_to)
         elif isinstance(result, BaseException):
             log.error("the task %s ended %s: %r", task_id, state, result)
         return None

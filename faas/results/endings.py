@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 
 from faas.db import attempts
@@ -16,16 +17,20 @@ from faas.domain.invocation import Claim, Status, backoff_ms
 from faas.domain.outcome import Failure, Outcome
 from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
+from faas.results.reply import Reply
 
 log = logging.getLogger("faas.results")
 
 # Between attempts that the platform itself spoilt.
 PLATFORM_RETRY = Retry(max_attempts=0, backoff_ms=500, max_backoff_ms=30_000)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# So many at once at most, and so many that wait before nothing more is claimed.
+_GROUP = 64
+_BACKLOG = 256
 
 
 class Endings:
-    """Ends attempts. Threads that end at the same time share one commit: the first writes for all who came while it waited.
+    """Ends attempts. Those that end at the same time share one commit: whoever writes does it for all who came while the last commit was in flight.
 
     Args:
         platform_retries: how often a failure of the platform is tried again.
@@ -35,21 +40,48 @@ class Endings:
         self._database, self._publisher = database, publisher
         self._platform_retries = platform_retries
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._pending: list[_Ticket] = []
         self._writing = False
+        self._writer: threading.Thread | None = None
         self._closed = threading.Event()
 
-    def end(self, claim: Claim, outcome: Outcome) -> Finished:
+    def end(self, claim: Claim, outcome: Outcome, reply_to: str | None = None) -> Finished:
         """End an attempt with its outcome; committed when this returns.
 
         While PostgreSQL is away this waits for it. What it writes is refused where the attempt is not the current one any more.
 
+        Args:
+            reply_to: the channel on which somebody waits for just this invocation.
+
         Raises:
             DatabaseDown: PostgreSQL is away and this process is about to stop; the lease ends the attempt then.
         """
+        ticket = _Ticket(self._end_of(claim, outcome), Reply(reply_to, claim, outcome) if reply_to else None)
+        try:
+            return self._write(ticket)
+        except DatabaseDown:
+            raise
+        except Exception:
+            # The worker lives on, so no lease would ever end the attempt.
+            log.exception("an outcome can't be kept", extra={"fields": {"invocation_id": claim.invocation_id}})
+            return self._write(_Ticket(_unkept(ticket.end)))
+
+    def end_later(self, claim: Claim, outcome: Outcome, then: Callable[[], None], reply_to: str | None = None) -> None:
+        """The same, by a thread of its own; `then` is called when it is written, or can't be."""
+        reply = Reply(reply_to, claim, outcome) if reply_to else None
+        self._write_later(_Ticket(self._end_of(claim, outcome), reply, then))
+
+    def wait_for_room(self) -> None:
+        """Wait while more ends are to be written than a few commits take: before new attempts begin."""
+        with self._lock:
+            while len(self._pending) >= _BACKLOG and not self._closed.is_set():
+                self._changed.wait(1.0)
+
+    def _end_of(self, claim: Claim, outcome: Outcome) -> AttemptEnd:
         failure = outcome.failure
         platform = failure is not None and failure.is_platform
-        end = AttemptEnd(
+        return AttemptEnd(
             function_id=claim.revision.function_id,
             invocation_id=claim.invocation_id,
             attempt=claim.attempt,
@@ -65,30 +97,28 @@ class Endings:
             retry_ms=self._retry_ms(claim, outcome),
             fault="platform" if platform else "function",
         )
-        try:
-            return self._write(end)
-        except DatabaseDown:
-            raise
-        except Exception:
-            # The worker lives on, so no lease would ever end the attempt.
-            log.exception("an outcome can't be kept", extra={"fields": {"invocation_id": claim.invocation_id}})
-            return self._write(_unkept(end))
 
     def hand_back(self, claim: Claim) -> Finished:
         """Give an attempt back unfinished: another worker may begin it again at once, and it costs the function no attempt."""
-        return self._write(
-            _platform_end(claim.revision.function_id, claim.invocation_id, claim.attempt, 0, "handback", None)
-        )
+        return self._write(_Ticket(_handback(claim)))
+
+    def hand_back_later(self, claim: Claim, then: Callable[[], None]) -> None:
+        """The same, by a thread of its own; `then` is called when it is written, or can't be."""
+        self._write_later(_Ticket(_handback(claim), None, then))
 
     def lose(self, function_id: str, invocation_id: str, attempt: int, platform_failures: int) -> Finished:
         """End an attempt whose worker is lost: tried again, or `Platform.WorkerLost`."""
         failure = Failure(outcomes.WORKER_LOST, "The worker that ran it was lost.")
         again = self._platform_retry_ms(platform_failures)
-        return self._write(_platform_end(function_id, invocation_id, attempt, again, "platform", failure))
+        return self._write(_Ticket(_platform_end(function_id, invocation_id, attempt, again, "platform", failure)))
 
     def close(self) -> None:
-        """Wait for PostgreSQL no longer."""
+        """Write what is to be written, where PostgreSQL is there; wait for it no longer."""
         self._closed.set()
+        with self._lock:
+            self._changed.notify_all()
+        if self._writer is not None:
+            self._writer.join(timeout=30)
 
     def _retry_ms(self, claim: Claim, outcome: Outcome) -> int | None:
         if outcome.failure is not None and outcome.failure.is_platform:
@@ -100,8 +130,7 @@ class Endings:
     def _platform_retry_ms(self, failures: int) -> int | None:
         return backoff_ms(PLATFORM_RETRY, failures + 1) if failures < self._platform_retries else None
 
-    def _write(self, end: AttemptEnd) -> Finished:
-        ticket = _Ticket(end)
+    def _write(self, ticket: _Ticket) -> Finished:
         with self._lock:
             self._pending.append(ticket)
             lead, self._writing = not self._writing, True
@@ -114,31 +143,68 @@ class Endings:
         assert ticket.finished is not None
         return ticket.finished
 
-    def _lead(self) -> None:
-        """Write all that is pending, then let the first who came meanwhile lead."""
+    def _write_later(self, ticket: _Ticket) -> None:
         with self._lock:
-            group, self._pending = self._pending, []
+            self._pending.append(ticket)
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_on, name="ends", daemon=True)
+                self._writer.start()
+            if not self._writing:
+                self._changed.notify_all()
+
+    def _write_on(self) -> None:
+        """The thread that writes what nobody waits for."""
+        while True:
+            with self._lock:
+                while self._writing or not self._pending:
+                    if self._closed.is_set() and not self._pending:
+                        return
+                    self._changed.wait()
+                self._writing = True
+            self._lead()
+
+    def _lead(self) -> None:
+        """Write what is pending, then let the first who came meanwhile lead."""
+        with self._lock:
+            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
         try:
             self._write_group(group)
         finally:
             with self._lock:
-                following = self._pending[0] if self._pending else None
+                following = next((ticket for ticket in self._pending if ticket.then is None), None)
                 self._writing = following is not None
+                self._changed.notify_all()
             for ticket in group:
-                ticket.turn.set()
+                self._settle(ticket)
             if following is not None:
                 following.turn.set()
 
+    def _settle(self, ticket: _Ticket) -> None:
+        if ticket.then is None:
+            ticket.turn.set()
+            return
+        if ticket.error is not None and not isinstance(ticket.error, DatabaseDown):
+            log.error(
+                "an outcome can't be kept",
+                exc_info=ticket.error,
+                extra={"fields": {"invocation_id": ticket.end.invocation_id}},
+            )
+            with self._lock:
+                self._pending.append(_Ticket(_unkept(ticket.end), None, ticket.then))
+                self._changed.notify_all()
+            return
+        try:
+            ticket.then()
+        except Exception:
+            log.exception("what follows an end failed")
+
     def _write_group(self, group: list[_Ticket]) -> None:
         try:
-            done = self._persist([ticket.end for ticket in group])
-        except DatabaseDown as error:
-            for ticket in group:
-                ticket.error = error
-            return
+            done, admitted = self._persist([ticket.end for ticket in group])
         except Exception as error:
-            if len(group) == 1:
-                group[0].error = error
+            if len(group) == 1 or isinstance(error, DatabaseDown):
+                for ticket in group:
+                    ticket.error = error
                 return
             # One bad row must not cost the others theirs.
             for ticket in group:
@@ -146,9 +212,9 @@ class Endings:
             return
         for ticket, finished in zip(group, done, strict=True):
             ticket.finished = finished
-        self._announce(group)
+        self._announce(group, admitted)
 
-    def _persist(self, ends: list[AttemptEnd]) -> list[Finished]:
+    def _persist(self, ends: list[AttemptEnd]) -> tuple[list[Finished], list[str]]:
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -159,23 +225,34 @@ class Endings:
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _announce(self, group: list[_Ticket]) -> None:
-        done = [(ticket.end, ticket.finished) for ticket in group if ticket.finished and ticket.finished.applied]
-        run = [one for _, finished in done for one in finished.admitted]
-        ended = [end.invocation_id for end, finished in done if finished.status and finished.status.terminal]
-        for end, finished in done:
-            log.info("attempt ended", extra={"fields": _fields(end, finished)})
-        self._publisher.announce(run=run, ended=ended)
+    def _announce(self, group: list[_Ticket], admitted: list[str]) -> None:
+        done = [(ticket, ticket.finished) for ticket in group if ticket.finished and ticket.finished.applied]
+        over = [(ticket, finished) for ticket, finished in done if finished.status and finished.status.terminal]
+        for ticket, finished in done:
+            # Each success at INFO would be a good part of what it costs; the record has it.
+            level = logging.DEBUG if finished.status is Status.SUCCEEDED else logging.INFO
+            if log.isEnabledFor(level):
+                log.log(level, "attempt ended", extra={"fields": _fields(ticket.end, finished)})
+        self._publisher.announce(
+            run=admitted,
+            ended=[ticket.end.invocation_id for ticket, _ in over],
+            replies=[ticket.reply.render(finished) for ticket, finished in over if ticket.reply],
+        )
 
 
 class _Ticket:
-    __slots__ = ("end", "error", "finished", "turn")
+    """An end to be written: by the thread that waits for its `turn`, or (with `then`) by the writer."""
 
-    def __init__(self, end: AttemptEnd) -> None:
-        self.end = end
+    __slots__ = ("end", "error", "finished", "reply", "then", "turn")
+
+    def __init__(self, end: AttemptEnd, reply: Reply | None = None, then: Callable[[], None] | None = None) -> None:
+        self.end, self.reply, self.then = end, reply, then
         self.finished: Finished | None = None
         self.error: Exception | None = None
-        self.turn = threading.Event()
+        self.turn = threading.Event() if then is None else _NOBODY
+
+
+_NOBODY = threading.Event()
 
 
 def _platform_end(
@@ -191,6 +268,10 @@ def _platform_end(
         retry_ms=retry_ms,
         fault=fault,
     )
+
+
+def _handback(claim: Claim) -> AttemptEnd:
+    return _platform_end(claim.revision.function_id, claim.invocation_id, claim.attempt, 0, "handback", None)
 
 
 def _unkept(end: AttemptEnd) -> AttemptEnd:

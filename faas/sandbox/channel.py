@@ -27,6 +27,46 @@ class Silence(enum.Enum):
     CLOSED = "the agent's connection was closed"
 
 
+class Turn:
+    """One exchange that is under way: a frame that is being sent, what is printed meanwhile, and the answer, once there is one.
+
+    Attributes:
+        answer: None while it is waited for; a SandboxError where the agent broke the protocol.
+        log: takes what is printed until the answer came.
+    """
+
+    __slots__ = ("_channel", "_rest", "answer", "log")
+
+    def __init__(self, channel: Channel, frame: bytes, log: Log) -> None:
+        self._channel, self.log = channel, log
+        self.answer: dict[str, Any] | Silence | SandboxError | None = None
+        self._rest = channel.send(memoryview(frame))
+
+    @property
+    def unsent(self) -> bool:
+        """Whether a part of the frame waits for room."""
+        return bool(self._rest)
+
+    def step(self, descriptor: int, event: int) -> bool:
+        """Take what a poll has found.
+
+        Returns:
+            Whether there may be more to read than was read now.
+        """
+        channel = self._channel
+        if descriptor != channel.descriptor:
+            return channel.read_stream(descriptor, self.log)
+        if self._rest and event & select.POLLOUT:
+            self._rest = channel.send(self._rest)
+        if event & ~select.POLLOUT:
+            try:
+                self.answer = channel.receive()
+            except SandboxError as exc:
+                # By now the function's code is in there: a broken protocol is its doing, an outcome and no fault of the platform.
+                self.answer = exc
+        return False
+
+
 class Channel:
     """Sends a frame and waits for the one that answers it, while it drains what is printed.
 
@@ -39,43 +79,46 @@ class Channel:
         self._socket = connection
         self._streams = {descriptor: name for name, descriptor in streams.items()}
         self._decoder = Decoder()
+        self.descriptor = connection.fileno()
 
-    def talk(self, frame: bytes, deadline: float, log: Log) -> dict[str, Any] | Silence:
-        """One exchange.
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What is to be polled for a turn: the connection, then the streams."""
+        return (self.descriptor, *self._streams)
+
+    def talk(self, frame: bytes, deadline: float, log: Log) -> dict[str, Any] | Silence | SandboxError:
+        """One exchange, to its end.
 
         Args:
             frame: what is sent first; empty to listen only.
             deadline: of `time.monotonic`.
             log: takes what is printed until the answer came.
-
-        Raises:
-            SandboxError: the agent broke the protocol.
         """
-        rest = memoryview(frame)
+        return self.wait(Turn(self, frame, log), deadline)
+
+    def wait(self, turn: Turn, deadline: float) -> dict[str, Any] | Silence | SandboxError:
+        """The answer of a turn, or that there is none by its deadline (of `time.monotonic`)."""
         poller = select.poll()
         for descriptor in self._streams:
             poller.register(descriptor, select.POLLIN)
-        poller.register(self._socket, select.POLLIN | (select.POLLOUT if rest else 0))
-        answer: dict[str, Any] | Silence | None = None
-        while answer is None:
+        poller.register(self.descriptor, select.POLLIN | (select.POLLOUT if turn.unsent else 0))
+        while turn.answer is None:
             left = deadline - time.monotonic()
             if left <= 0:
-                answer = Silence.EXPIRED
+                turn.answer = Silence.EXPIRED
                 break
+            unsent = turn.unsent
             for descriptor, event in poller.poll(math.ceil(left * 1000)):
-                if descriptor in self._streams:
-                    self._read_stream(descriptor, log)
-                    continue
-                if event & select.POLLOUT and rest:
-                    rest = self._send(rest)
-                    if not rest:
-                        poller.modify(self._socket, select.POLLIN)
-                if event & ~select.POLLOUT:
-                    answer = self._receive()
-        self.drain(log)
-        return answer
+                turn.step(descriptor, event)
+            if unsent and not turn.unsent:
+                poller.modify(self.descriptor, select.POLLIN)
+        self.drain(turn.log)
+        return turn.answer
 
-    def _send(self, rest: memoryview) -> memoryview:
+    def send(self, rest: memoryview) -> memoryview:
+        """Send what there is room for; the rest of it."""
+        if not rest:
+            return rest
         try:
             return rest[self._socket.send(rest) :]
         except BlockingIOError:
@@ -84,30 +127,41 @@ class Channel:
             # The other end is gone: reading says so too, after what it said last.
             return rest[len(rest) :]
 
-    def _receive(self) -> dict[str, Any] | Silence | None:
-        try:
-            data = self._socket.recv(_CHUNK)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return Silence.CLOSED
-        return self._decoder.feed(data) if data else Silence.CLOSED
+    def receive(self) -> dict[str, Any] | Silence | None:
+        """All that has come; the frame, if it is whole now. Raises SandboxError."""
+        while True:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                return None
+            except OSError:
+                return Silence.CLOSED
+            if not data:
+                return Silence.CLOSED
+            frame = self._decoder.feed(data)
+            if frame is not None or len(data) < _CHUNK:
+                return frame
 
-    def _read_stream(self, descriptor: int, log: Log | None) -> int:
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except OSError:
-            return 0
-        if log is not None:
-            log.add(self._streams[descriptor], data)
-        return len(data)
+    def read_stream(self, descriptor: int, log: Log | None) -> bool:
+        """Take what was printed by now, within the size of a pipe; whether there may be more."""
+        total = 0
+        while total < _PIPE_BYTES:
+            try:
+                data = os.read(descriptor, _CHUNK)
+            except OSError:
+                return False
+            if log is not None and data:
+                log.add(self._streams[descriptor], data)
+            total += len(data)
+            # A pipe has an end: what comes after a short read comes with another event.
+            if not data:
+                return False
+        return True
 
     def drain(self, log: Log | None) -> None:
         """Take what was printed by now; None drops it."""
         for descriptor in self._streams:
-            total = 0
-            while total < _PIPE_BYTES and (size := self._read_stream(descriptor, log)):
-                total += size
+            self.read_stream(descriptor, log)
 
     @property
     def quiet(self) -> bool:
@@ -136,6 +190,8 @@ def listen(connection: socket.socket, streams: Mapping[str, int], deadline: floa
     channel = Channel(connection, streams)
     try:
         answer = channel.talk(b"", deadline, Log())
+        if isinstance(answer, SandboxError):
+            raise answer
         if isinstance(answer, Silence):
             raise SandboxError(f"no greeting from the agent: {answer.value}")
         if answer.get("type") != "hello":

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from faas.domain.function import Network, Revision, Runtime
 from faas.domain.outcome import Outcome
+from faas.sandbox.call import Call
+from faas.sandbox.channel import Turn
 from faas.sandbox.log import Log
 
 
@@ -23,21 +25,21 @@ class Owner:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One attempt of one invocation.
+@dataclass(slots=True)
+class RunningCall:
+    """A call that was begun.
 
     Attributes:
-        payload: JSON text.
-        timeout_ms: from the handler's start; the engine's host-side deadline, kept by killing the sandbox.
-        log: takes what is printed, for who reads it meanwhile; where it is left out, one that begins with what loading printed.
+        turn: to be stepped by whoever polls the sandbox's descriptors, until it has its answer.
+        kills: how many processes of the sandbox the kernel had killed for want of memory before.
+        began, deadline: of `time.monotonic`; with no answer by then the call is concluded without.
     """
 
-    invocation_id: str
-    payload: str
-    headers: dict[str, str]
-    timeout_ms: int
-    log: Log | None = None
+    call: Call
+    turn: Turn
+    kills: int
+    began: float
+    deadline: float
 
 
 class Cancel:
@@ -110,6 +112,23 @@ class Sandbox(Protocol):
             SandboxError: the platform's own failure. A killed sandbox gives an outcome (`Function.ExitError` by SIGKILL); the caller knows
                 whether it asked for it.
         """
+        ...
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What is polled while a call that was begun is waited for. They don't change before it is closed."""
+        ...
+
+    def begin(self, call: Call) -> RunningCall:
+        """The first part of `invoke`, for who serves many sandboxes from one thread. Raises SandboxError."""
+        ...
+
+    def is_plain(self, running: RunningCall) -> bool:
+        """Whether `conclude` would be quick: there is an answer, and nothing that the call started is left."""
+        ...
+
+    def conclude(self, running: RunningCall) -> Outcome:
+        """The last part of `invoke`. Where the call got no answer, it may wait for seconds to learn how the sandbox ended."""
         ...
 
     def kill(self) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from faas.domain.function import Network, Revision, Runtime
 from faas.errors import SandboxError
 from faas.sandbox.engine import Engine, Sandbox
+from faas.sandbox.idle import Held, Idle
 from faas.sandbox.keep_alive import FixedKeepAlive
 from faas.sandbox.stems import Kind, Stems
 
@@ -38,16 +39,6 @@ class PoolStats:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A sandbox that belongs to a revision. `leaves_at` (monotonic) counts while it is idle."""
-
-    sandbox: Sandbox
-    key: tuple[str, int]
-    memory_mb: int
-    leaves_at: float = 0.0
-
-
 @dataclass(slots=True, eq=False)
 class _Wait:
     """A call that waits. `granted`: it has its memory; `cold`: it was served, by a generic sandbox or (None) by the turn to start one."""
@@ -64,7 +55,7 @@ class Pool:
     """See the module. Every method may be called from any thread.
 
     Args:
-        stem_cells: kept ready for each runtime and network in use; 0 for none.
+        stem_cells: kept ready for each runtime and network in use; 0 for none. After bursts of cold starts more are, as `Stems` tells.
         keep_alive_s: how long an idle sandbox stays; 0 keeps none.
         memory_mb: the budget. A function that is larger than all of it runs when nothing else does.
         starts: sandboxes that are started at once, for calls and for stock together.
@@ -89,10 +80,11 @@ class Pool:
         self._changed = threading.Condition(self._lock)  # callers of acquire wait here
         self._work = threading.Condition(self._lock)  # the pool's own threads wait here
         self._stems = Stems(stem_cells)
-        self._idle: dict[str, _Held] = {}  # by the sandbox's id; least recently used first
-        self._busy: dict[str, _Held] = {}
+        self._idle = Idle()
+        self._busy: dict[str, Held] = {}  # by the sandbox's id
         self._used_mb = 0
         self._queue: deque[_Wait] = deque()  # calls that wait for memory
+        self._waiting: Counter[tuple[str, int]] = Counter()  # calls in `acquire`, by revision
         self._wanting_start = 0  # calls that have memory, and wait for the turn to start a sandbox
         self._closed = False
         self._closer = ThreadPoolExecutor(_CLOSERS, thread_name_prefix="pool-close")
@@ -103,6 +95,13 @@ class Pool:
         ]
         for thread in self._threads:
             thread.start()
+
+    def take_warm(self, key: tuple[str, int]) -> Sandbox | None:
+        """An idle sandbox of a revision, at once or not at all; not past calls of it that wait in `acquire`."""
+        with self._lock:
+            if self._closed or self._waiting[key]:
+                return None
+            return self._take_warm(key)
 
     def acquire(self, revision: Revision, *, timeout_s: float) -> tuple[Sandbox, bool]:
         """A sandbox for one call, which must come back by `release` or `discard`.
@@ -137,7 +136,7 @@ class Pool:
                 return
             seconds = self._keep_alive.seconds_for(held.key)
             if usable and seconds > 0 and not self._closed:
-                self._idle[sandbox.id] = _Held(sandbox, held.key, held.memory_mb, time.monotonic() + seconds)
+                self._idle.add(Held(sandbox, held.key, held.memory_mb, time.monotonic() + seconds))
                 self._changed.notify_all()
             else:
                 self._drop(held)
@@ -152,9 +151,7 @@ class Pool:
     def clear(self) -> None:
         """Destroy all sandboxes that are not in use (by other threads); fresh ones take their place."""
         with self._lock:
-            idle = list(self._idle.values())
-            self._idle.clear()
-            for held in idle:
+            for held in self._idle.clear():
                 self._drop(held)
             self._close_later(self._stems.take_all())
             self._work.notify_all()
@@ -172,9 +169,8 @@ class Pool:
             self._closed = True
             for held in self._busy.values():
                 held.sandbox.kill()  # ends the call that uses it
-            for held in [*self._idle.values(), *self._busy.values()]:
+            for held in [*self._idle.clear(), *self._busy.values()]:
                 self._drop(held)
-            self._idle.clear()
             self._busy.clear()
             self._close_later(self._stems.take_all())
             self._changed.notify_all()
@@ -190,6 +186,7 @@ class Pool:
         deadline = time.monotonic() + timeout_s
         with self._lock:
             self._queue.append(wait)
+            self._waiting[wait.key] += 1
             try:
                 while not self._serve(wait):
                     if not self._changed.wait(deadline - time.monotonic()):
@@ -197,6 +194,9 @@ class Pool:
                             f"no {'sandbox' if wait.granted else 'memory for a sandbox'} was free in time"
                         )
             finally:
+                self._waiting[wait.key] -= 1
+                if not self._waiting[wait.key]:
+                    del self._waiting[wait.key]
                 if wait.granted:
                     self._wanting_start -= 1
                 else:
@@ -214,6 +214,8 @@ class Pool:
             return True
         if not wait.granted and self._queue[0] is wait and self._make_room(wait.memory_mb):
             wait.granted = True
+            self._stems.use(wait.kind)
+            self._stems.ask(wait.kind, time.monotonic())
             self._used_mb += wait.memory_mb
             self._wanting_start += 1
             self._queue.popleft()
@@ -246,15 +248,14 @@ class Pool:
         with self._lock:
             closed = self._closed
             if not closed:
-                self._busy[sandbox.id] = _Held(sandbox, wait.key, wait.memory_mb)
+                self._busy[sandbox.id] = Held(sandbox, wait.key, wait.memory_mb)
         if closed:
             sandbox.close()
             raise SandboxError("the pool of sandboxes is closed")
 
     def _take_warm(self, key: tuple[str, int]) -> Sandbox | None:
         """The most recently used idle sandbox of a revision, now busy; dead ones are dropped on the way."""
-        while (held := next((held for held in reversed(self._idle.values()) if held.key == key), None)) is not None:
-            del self._idle[held.sandbox.id]
+        while (held := self._idle.newest(key)) is not None:
             if held.sandbox.usable:
                 self._busy[held.sandbox.id] = held
                 return held.sandbox
@@ -262,7 +263,6 @@ class Pool:
         return None
 
     def _take_stem(self, kind: Kind) -> Sandbox | None:
-        self._stems.use(kind)
         sandbox, dead = self._stems.take(kind)
         self._close_later(dead)
         self._work.notify_all()
@@ -270,18 +270,18 @@ class Pool:
 
     def _make_room(self, memory_mb: int) -> bool:
         """Whether the budget has room now; idle sandboxes are evicted for it, but only where that is enough."""
-        idle_mb = sum(held.memory_mb for held in self._idle.values())
+        idle_mb = sum(held.memory_mb for held in self._idle)
         busy_mb = self._used_mb - idle_mb
         if busy_mb and busy_mb + memory_mb > self._budget_mb:
             return False
-        for held in list(self._idle.values()):
+        for held in self._idle:
             if self._used_mb + memory_mb <= self._budget_mb:
                 break
-            del self._idle[held.sandbox.id]
+            self._idle.remove(held)
             self._drop(held)
         return True
 
-    def _drop(self, held: _Held) -> None:
+    def _drop(self, held: Held) -> None:
         self._close_later([held.sandbox])
         self._give_back(held.memory_mb)
 
@@ -315,9 +315,12 @@ class Pool:
 
     def _evict_expired(self) -> None:
         now = time.monotonic()
-        for held in [held for held in self._idle.values() if held.leaves_at <= now]:
-            del self._idle[held.sandbox.id]
+        for held in self._idle:
+            if held.leaves_at > now:
+                continue
+            self._idle.remove(held)
             self._drop(held)
+        self._close_later(self._stems.surplus(now))
 
     def _restock(self, kind: Kind) -> None:
         sandbox, failure = None, None

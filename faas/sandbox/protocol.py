@@ -13,7 +13,7 @@ from typing import Any
 
 from faas.domain.function import Revision
 from faas.errors import SandboxError
-from faas.sandbox.engine import Call
+from faas.sandbox.call import Call
 
 FRAME_BYTES = 16 * 1024 * 1024
 # The type given to a frame that is nested deeper than can be read: a result can make it so.

@@ -15,8 +15,9 @@ from faas.domain.outcome import EXIT_ERROR, INIT_ERROR, Outcome, failed, timed_o
 from faas.errors import SandboxError
 from faas.sandbox import protocol, verdict
 from faas.sandbox.body import Body
-from faas.sandbox.channel import Channel, Silence, listen
-from faas.sandbox.engine import Call
+from faas.sandbox.call import Call
+from faas.sandbox.channel import Channel, Silence, Turn, listen
+from faas.sandbox.engine import RunningCall
 from faas.sandbox.exchange import Exchange
 from faas.sandbox.log import Log
 
@@ -79,7 +80,7 @@ class Session:
         except SandboxError:
             self._spoil()
             raise
-        answer = self._talk(protocol.init(revision), began + bound_ms / 1000, log)
+        answer = self._channel.talk(protocol.init(revision), began + bound_ms / 1000, log)
         took_ms = round((time.monotonic() - began) * 1000)
         if isinstance(answer, dict) and answer.get("type") == "ready":
             self._loading_log = log
@@ -100,6 +101,17 @@ class Session:
 
     def invoke(self, call: Call) -> Outcome:
         """See `Sandbox.invoke`."""
+        running = self.begin(call)
+        self._channel.wait(running.turn, running.deadline)
+        return self.conclude(running)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """See `Sandbox.descriptors`."""
+        return self._channel.descriptors
+
+    def begin(self, call: Call) -> RunningCall:
+        """See `Sandbox.begin`."""
         if not self.usable:
             raise SandboxError("the sandbox died while it was idle")
         log, self._loading_log = call.log or self._loading_log or Log(), None
@@ -109,11 +121,20 @@ class Session:
         self._body.reset_peak()
         frame = protocol.invoke(call, round(time.time() * 1000) + call.timeout_ms)
         began = time.monotonic()
-        answer = self._talk(frame, began + call.timeout_ms / 1000 + _SLACK_S, log)
-        duration_ms = round((time.monotonic() - began) * 1000)
+        turn = Turn(self._channel, frame, log)
+        return RunningCall(call, turn, kills, began, began + call.timeout_ms / 1000 + _SLACK_S)
+
+    def conclude(self, running: RunningCall) -> Outcome:
+        """See `Sandbox.conclude`."""
+        duration_ms = round((time.monotonic() - running.began) * 1000)
         peak = self._body.memory_peak_mb()
-        outcome = self._judge(answer, call, kills)
-        return replace(outcome, logs=self._log(log), duration_ms=duration_ms, memory_peak_mb=peak)
+        answer = running.turn.answer if running.turn.answer is not None else Silence.EXPIRED
+        outcome = self._judge(answer, running.call, running.kills)
+        return replace(outcome, logs=self._log(running.turn.log), duration_ms=duration_ms, memory_peak_mb=peak)
+
+    def is_plain(self, running: RunningCall) -> bool:
+        """See `Sandbox.is_plain`."""
+        return isinstance(running.turn.answer, dict) and not self._outnumbered()
 
     def _judge(self, answer: dict[str, Any] | Silence | SandboxError, call: Call, kills: int) -> Outcome:
         outcome = verdict.of_answer(answer, call.invocation_id) if isinstance(answer, dict) else None
@@ -131,13 +152,6 @@ class Session:
         self._spoil()
         return outcome
 
-    def _talk(self, frame: bytes, deadline: float, log: Log) -> dict[str, Any] | Silence | SandboxError:
-        # By now the function's code is in there: a broken protocol is its doing, an outcome and no fault of the platform.
-        try:
-            return self._channel.talk(frame, deadline, log)
-        except SandboxError as exc:
-            return exc
-
     def _died(self, kills: int) -> Outcome:
         death = self._body.death(_DEATH_S)
         if death is None:
@@ -148,11 +162,15 @@ class Session:
     def _outlived(self) -> bool:
         """Whether a process that the call started is still there."""
         for pause in (0.0, *_SETTLING_S):
-            time.sleep(pause)
-            count = self._body.processes()
-            if count is None or self._processes is None or count <= self._processes:
+            if pause:
+                time.sleep(pause)
+            if not self._outnumbered():
                 return False
         return True
+
+    def _outnumbered(self) -> bool:
+        count = self._body.processes()
+        return count is not None and self._processes is not None and count > self._processes
 
     def _log(self, log: Log) -> bytes:
         self._channel.drain(log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from faas.db.database import Database
 from faas.domain.log import Excerpt, Position
 from faas.errors import BrokerDown
 from faas.queueing.follow import ASK_SECONDS, Feed
-from faas.services.waiting import Waiters
+from faas.services.waiting import Waiters, Watch
 
 log = logging.getLogger("faas.services")
 
@@ -37,8 +36,8 @@ def live(
     Raises:
         NotFound: there is no such invocation. DatabaseDown.
     """
-    with waiters.watch(invocation_id) as woken, Feed(redis_url, invocation_id) as feed:
-        yield from _Follower(database, feed, woken, invocation_id, position).run()
+    with waiters.watch(invocation_id) as watch, Feed(redis_url, invocation_id) as feed:
+        yield from _Follower(database, feed, watch, invocation_id, position).run()
 
 
 class _Follower:
@@ -46,10 +45,8 @@ class _Follower:
     `closed` when the last that it `heard` was the end of an attempt's log.
     """
 
-    def __init__(
-        self, database: Database, feed: Feed, woken: threading.Event, invocation_id: str, position: Position
-    ) -> None:
-        self._database, self._feed, self._woken, self._id = database, feed, woken, invocation_id
+    def __init__(self, database: Database, feed: Feed, watch: Watch, invocation_id: str, position: Position) -> None:
+        self._database, self._feed, self._watch, self._id = database, feed, watch, invocation_id
         self._position, self._lost, self._idle = position, True, True
         self._heard = self._closed = False
         self._began = time.monotonic()
@@ -62,7 +59,7 @@ class _Follower:
                 heard = self._hear()
             except BrokerDown as error:
                 log.debug("followed without Redis: %s", error)
-                self._woken.wait(_PAUSE_SECONDS)
+                self._watch.wait(_PAUSE_SECONDS)
                 heard = None
             yield self._fresh(heard) if heard is not None else None
         yield from self._last_words()
@@ -80,11 +77,11 @@ class _Follower:
 
     def _over(self) -> bool:
         """Whether it is terminal. A wake-up comes after the commit; one may be lost, so the database is looked at too."""
-        if not self._woken.is_set() and time.monotonic() >= self._look_at:
+        if not self._watch.woken and time.monotonic() >= self._look_at:
             if invocations.status(self._database, self._id).terminal:
                 return True
             self._look_at = time.monotonic() + _LOOK_SECONDS
-        return self._woken.is_set()
+        return self._watch.woken
 
     def _hear(self) -> Excerpt | None:
         if self._feed.open():

@@ -16,6 +16,7 @@ from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
 from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
+from faas.results import reply
 from faas.services import following
 from faas.services.admission import QueueLimit
 from faas.services.requests import Accepted, NewInvocation, Replay
@@ -47,12 +48,14 @@ class Invocations:
         if wait_s <= 0:
             return self._accept(invocation_id, new)
         # Watched before it is published: so its end can't be missed, and no look into the database is needed before the last.
-        with self._waiters.watch(invocation_id) as woken:
-            accepted = self._accept(invocation_id, new)
+        with self._waiters.watch(invocation_id) as watch:
+            accepted = self._accept(invocation_id, new, self._waiters.channel)
             if accepted.replayed:
                 return accepted
             try:
-                self._waiters.until_terminal(invocation_id, woken, wait_s)
+                self._waiters.until_terminal(invocation_id, watch, wait_s)
+                if watch.reply is not None:
+                    return Accepted(reply.record(accepted.invocation, watch.reply), replayed=False)
                 return Accepted(self.get(invocation_id), replayed=False)
             except PlatformError as error:
                 # It is accepted: a failure of the wait must not look like a refusal, which one would send again.
@@ -75,10 +78,10 @@ class Invocations:
         except NotFound:
             raise Conflict("Its function was deleted.") from None
 
-    def _accept(self, invocation_id: str, new: NewInvocation) -> Accepted:
-        return self._submit(submission(invocation_id, new))
+    def _accept(self, invocation_id: str, new: NewInvocation, reply_to: str = "") -> Accepted:
+        return self._submit(submission(invocation_id, new), reply_to)
 
-    def _submit(self, new: Submission) -> Accepted:
+    def _submit(self, new: Submission, reply_to: str = "") -> Accepted:
         self._queue.enter()
         verdict = invocations.accept(self._database, new)
         if verdict.verdict == "replayed" and verdict.invocation_id:
@@ -86,8 +89,15 @@ class Invocations:
         if verdict.invocation is None:
             raise refusal(verdict, new)
         if verdict.admitted:
-            self._publisher.announce(run=[verdict.invocation.id])
+            self._publish(verdict.invocation.id, reply_to)
         return Accepted(verdict.invocation, replayed=False)
+
+    def _publish(self, invocation_id: str, reply_to: str) -> None:
+        try:
+            self._publisher.invocations([invocation_id], reply_to)
+        except BrokerDown as error:
+            # Accepted all the same: the reconciler publishes it.
+            log.warning("not published yet: %s", error, extra={"fields": {"invocation_id": invocation_id}})
 
     def get(self, invocation_id: str) -> Invocation:
         """One invocation, whole."""

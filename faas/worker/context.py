@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from faas.config import Settings
 from faas.db import platform
 from faas.db.database import Database
+from faas.db.revisions import Revisions
 from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
 from faas.results.endings import Endings
@@ -22,6 +23,7 @@ from faas.sandbox.shelf import Shelf
 from faas.sandbox.simple import SimpleEngine
 from faas.storage import Storage, open_storage
 from faas.worker.dispatch import Dispatcher
+from faas.worker.lane import Lane
 from faas.worker.running import RunningSet
 
 log = logging.getLogger("faas.worker")
@@ -39,7 +41,7 @@ class Context:
     Attributes:
         incarnation: the worker's name, the platform's id and a random part: unique to one start of one process. The owner of claims and sandboxes.
         platform_id: the part of an incarnation that tells this platform's leftovers on a host from another's.
-        dispatcher: None where each thread claims for itself (`WORKER_DISPATCH=stock`).
+        dispatcher, lane: None where each thread claims and runs for itself (`WORKER_DISPATCH=stock`).
         draining: set when the worker is to stop: nothing is claimed any more.
     """
 
@@ -55,11 +57,13 @@ class Context:
     shelf: Shelf
     draining: threading.Event
     dispatcher: Dispatcher | None
-    running: RunningSet = field(default_factory=RunningSet)
+    lane: Lane | None
+    revisions: Revisions
+    running: RunningSet
     build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
 
     def close(self) -> None:
-        """Close everything; sandboxes first."""
+        """Close everything; what is written yet first."""
         self.endings.close()
         self.pool.close()
         self.engine.close()
@@ -76,8 +80,17 @@ def open_context(settings: Settings, threads: int) -> Context:
     platform_id = _platform_id(database)[-12:]
     incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
     engine = _engine(settings, Owner(incarnation), platform_id)
-    draining = threading.Event()
-    dispatcher = Dispatcher(database, publisher, incarnation, draining, threads=threads)
+    draining, running, revisions = threading.Event(), RunningSet(), Revisions(database)
+    endings = Endings(database, publisher, platform_retries=settings.platform_retries)
+    pool = Pool(
+        engine,
+        stem_cells=settings.worker_stem_cells,
+        keep_alive_s=settings.worker_keep_alive,
+        memory_mb=settings.worker_memory_mb,
+    )
+    fast = settings.worker_dispatch == "fast"
+    lane = Lane(pool, running) if fast else None
+    dispatcher = Dispatcher(database, publisher, incarnation, draining, threads=threads, revisions=revisions)
     return Context(
         settings=settings,
         incarnation=incarnation,
@@ -85,17 +98,15 @@ def open_context(settings: Settings, threads: int) -> Context:
         database=database,
         publisher=publisher,
         storage=storage,
-        endings=Endings(database, publisher, platform_retries=settings.platform_retries),
+        endings=endings,
         engine=engine,
-        pool=Pool(
-            engine,
-            stem_cells=settings.worker_stem_cells,
-            keep_alive_s=settings.worker_keep_alive,
-            memory_mb=settings.worker_memory_mb,
-        ),
-        draining=draining,
-        dispatcher=dispatcher if settings.worker_dispatch == "fast" else None,
+        pool=pool,
         shelf=Shelf(storage, settings.worker_work_dir / "code"),
+        draining=draining,
+        dispatcher=dispatcher if fast else None,
+        lane=lane,
+        revisions=revisions,
+        running=running,
     )
 
 

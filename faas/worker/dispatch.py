@@ -1,7 +1,8 @@
 """Claiming in batches, before a thread is taken: the way of a message from Celery's consumer to its pool (see `faas.worker.strategy`).
 
-Messages queue here until a thread of the pool is free; then as many as there are free threads are claimed in one statement, and only what could be
-claimed goes on, through Celery's own strategy, request and tracer, with its claim in hand. A lone message is claimed at once: nothing waits for a batch.
+Messages queue here until there is room for a call; then as many as there is room for are claimed in one statement, and only what could be claimed goes
+on: by the lane where a warm sandbox is idle, else through Celery's own strategy, request and tracer, with its claim in hand. A lone message is
+claimed at once: nothing waits for a batch.
 
 `WORKER_DISPATCH=stock` leaves all of it out: then each message goes to a thread, which claims for itself.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from faas.db import attempts
 from faas.db.database import Database
+from faas.db.revisions import Revisions
 from faas.domain.invocation import Claim
 from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
@@ -26,14 +28,25 @@ log = logging.getLogger("faas.worker")
 _BATCH = 64
 _PAUSE_SECONDS = 0.5
 
+# Runs a claim without a thread, if that can be done now: the claim, where its end is waited for, and what is to be called when it is over.
+Board = Callable[[Claim, str | None, Callable[[], None]], bool]
+
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A message that came: the id in it, and how to go on with it or to be rid of it."""
+class Arrival:
+    """A message that came.
+
+    Attributes:
+        go_on: give it to Celery, with its claim in hand.
+        reply_to: where the message says that its end is waited for.
+        begun, ended: told when it is run without Celery's request, and when that is over.
+    """
 
     invocation_id: str
     go_on: Callable[[], None]
-    settle: Callable[[], None]
+    reply_to: str | None = None
+    begun: Callable[[], None] = lambda: None
+    ended: Callable[[], None] = lambda: None
 
 
 class Dispatcher:
@@ -43,19 +56,40 @@ class Dispatcher:
         worker: the incarnation that claims.
         draining: set when nothing is to be claimed any more.
         threads: how many attempts may run at once.
+        revisions: those that the worker knows.
     """
 
     def __init__(
-        self, database: Database, publisher: Publisher, worker: str, draining: threading.Event, *, threads: int
+        self,
+        database: Database,
+        publisher: Publisher,
+        worker: str,
+        draining: threading.Event,
+        *,
+        threads: int,
+        revisions: Revisions | None = None,
     ) -> None:
         self._database, self._publisher, self._worker, self._draining = database, publisher, worker, draining
-        self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
+        self._revisions = revisions or Revisions(database)
+        self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(threads)
+        self._depth, self._full = threads, False
+        self._tell: Callable[[], None] = lambda: None
         self._claims: dict[str, Claim] = {}
+        self._board: Board | None = None
+        self._wait_for_room: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
-    def start(self) -> None:
-        """Begin to claim."""
+    def start(self, board: Board | None = None, wait_for_room: Callable[[], None] | None = None) -> None:
+        """Begin to claim.
+
+        Args:
+            board: runs claims without threads.
+            wait_for_room: called before each batch; returns when more can be taken on.
+        """
+        self._board = board
+        if wait_for_room is not None:
+            self._wait_for_room = wait_for_room
         self._thread.start()
 
     def stop(self) -> None:
@@ -72,9 +106,20 @@ class Dispatcher:
             _, claim = self._claims.popitem()
             endings.hand_back(claim)
 
-    def arrived(self, invocation_id: str, go_on: Callable[[], None], settle: Callable[[], None]) -> None:
-        """A message has arrived. `go_on` is called when its invocation is claimed, `settle` when there is nothing to claim."""
-        self._arrivals.put(_Arrival(invocation_id, go_on, settle))
+    def arrived(self, arrival: Arrival) -> None:
+        """A message has arrived. It goes on when its invocation is claimed."""
+        self._arrivals.put(arrival)
+
+    def room(self) -> int:
+        """How many more messages are wanted: as many in hand as may run at once, beside those that do. None by a worker that stops."""
+        room = 0 if self._draining.is_set() else self._depth - self._arrivals.qsize()
+        if room <= 0:
+            self._full = True
+        return room
+
+    def tell_of_room(self, tell: Callable[[], None]) -> None:
+        """Name who is to be told when there is room again."""
+        self._tell = tell
 
     def take(self, invocation_id: str) -> Claim | None:
         """The claim that was made for a task; the thread that takes it gives its place back with `done`."""
@@ -91,12 +136,16 @@ class Dispatcher:
     def _run(self) -> None:
         while (first := self._arrivals.get()) is not None:
             self._free.acquire()
+            self._wait_for_room()
             batch, more = self._gather(first)
+            if self._full and self.room() > 0:
+                self._full = False
+                self._tell()
             self._dispatch(batch)
             if not more:
                 return
 
-    def _gather(self, first: _Arrival) -> tuple[list[_Arrival], bool]:
+    def _gather(self, first: Arrival) -> tuple[list[Arrival], bool]:
         """All that is there and has a free thread, at most a batch; and whether to go on after it."""
         batch = [first]
         while len(batch) < _BATCH and self._free.acquire(blocking=False):
@@ -111,7 +160,7 @@ class Dispatcher:
             batch.append(arrival)
         return batch, True
 
-    def _dispatch(self, batch: list[_Arrival]) -> None:
+    def _dispatch(self, batch: list[Arrival]) -> None:
         try:
             claims = self._claim([arrival.invocation_id for arrival in batch])
         except Exception as error:
@@ -121,7 +170,7 @@ class Dispatcher:
             # None for a duplicate, or for what was cancelled meanwhile.
             self._pass_on(arrival, claims.pop(arrival.invocation_id, None))
 
-    def _claim_failed(self, batch: list[_Arrival], error: Exception) -> None:
+    def _claim_failed(self, batch: list[Arrival], error: Exception) -> None:
         """A message that can't be claimed takes none with it: each is tried by itself."""
         if len(batch) > 1:
             for arrival in batch:
@@ -130,14 +179,13 @@ class Dispatcher:
         log.error("%s is not claimed; the reconciler publishes it again", batch[0].invocation_id, exc_info=error)
         self._free.release()
 
-    def _pass_on(self, arrival: _Arrival, claim: Claim | None) -> None:
+    def _pass_on(self, arrival: Arrival, claim: Claim | None) -> None:
         """To a thread, with its claim. What does not reach one gives its place back."""
         try:
-            if claim is None:
-                arrival.settle()
-            else:
-                self._claims[claim.invocation_id] = claim
-                arrival.go_on()
+            if claim is not None:
+                if not self._boarded(arrival, claim):
+                    self._claims[claim.invocation_id] = claim
+                    arrival.go_on()
                 return
         except Exception:
             log.exception("a message of %s was lost", arrival.invocation_id)
@@ -145,11 +193,21 @@ class Dispatcher:
             self._claims.pop(arrival.invocation_id, None)
         self._free.release()
 
+    def _boarded(self, arrival: Arrival, claim: Claim) -> bool:
+        def over() -> None:
+            self._free.release()
+            arrival.ended()
+
+        if self._board is None or not self._board(claim, arrival.reply_to, over):
+            return False
+        arrival.begun()
+        return True
+
     def _claim(self, ids: list[str]) -> dict[str, Claim]:
         """Claims by id. While PostgreSQL is away this waits: nothing could be run, and messages are not popped beyond the prefetch."""
         while not self._draining.is_set():
             try:
-                return attempts.claim_many(self._database, ids, self._worker)
+                return attempts.claim_many(self._database, ids, self._worker, self._revisions)
             except DatabaseDown as error:
                 log.warning("%d not claimed yet: %s", len(ids), error)
                 self._draining.wait(_PAUSE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from faas.db import attempts
@@ -11,9 +12,11 @@ from faas.domain.invocation import Claim, Status
 from faas.domain.outcome import Outcome
 from faas.errors import DatabaseDown, FunctionError, PlatformError
 from faas.results.backend import Ended
-from faas.sandbox.engine import Call, Sandbox
+from faas.sandbox.call import Call
+from faas.sandbox.engine import Sandbox
 from faas.telemetry import logs
 from faas.worker.context import Context
+from faas.worker.lane import Lane
 from faas.worker.running import Reason, Running
 
 log = logging.getLogger("faas.worker")
@@ -22,8 +25,11 @@ log = logging.getLogger("faas.worker")
 _ROOM_SECONDS = 60.0
 
 
-def run(context: Context, invocation_id: str) -> Ended | None:
-    """Run an invocation that was published.
+def run(context: Context, invocation_id: str, reply_to: str | None = None) -> Ended | None:
+    """Run an invocation that was published, in the thread of its task.
+
+    Args:
+        reply_to: where the message says that its end is waited for.
 
     Returns:
         What is to be written, or None where there is nothing: the message was a duplicate, or the attempt was handed back or lost.
@@ -33,10 +39,39 @@ def run(context: Context, invocation_id: str) -> Ended | None:
     if claim is None:
         return None
     try:
-        return _run(context, claim)
+        return _run(context, claim, reply_to)
     finally:
         if dispatcher:
             dispatcher.done()
+
+
+def board(context: Context, lane: Lane, claim: Claim, reply_to: str | None, over: Callable[[], None]) -> bool:
+    """Run a claimed invocation without a thread, where a warm sandbox of it is idle.
+
+    Args:
+        over: called when the call is over, before its end is written.
+
+    Returns:
+        Whether it runs; otherwise nothing has happened.
+    """
+
+    def done(running: Running, outcome: Outcome) -> None:
+        over()
+        _finish(context, running, _judged(running, outcome), reply_to)
+
+    return lane.begin(claim, done)
+
+
+def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str | None) -> None:
+    def written() -> None:
+        context.running.remove(running)
+
+    if running.reason is Reason.LOST:
+        written()
+    elif running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED:
+        context.endings.hand_back_later(running.claim, written)
+    else:
+        context.endings.end_later(running.claim, outcome, written, reply_to)
 
 
 def _claim(context: Context, invocation_id: str) -> Claim | None:
@@ -46,14 +81,15 @@ def _claim(context: Context, invocation_id: str) -> Claim | None:
             context.publisher.announce(run=[invocation_id])
         return None
     try:
-        return attempts.claim(context.database, invocation_id, context.incarnation)
+        ids = [invocation_id]
+        return attempts.claim_many(context.database, ids, context.incarnation, context.revisions).get(invocation_id)
     except DatabaseDown as error:
         # The row stays queued, and the reconciler publishes it again.
         log.warning("not claimed: %s", error, extra={"fields": {"invocation_id": invocation_id}})
         return None
 
 
-def _run(context: Context, claim: Claim) -> Ended | None:
+def _run(context: Context, claim: Claim, reply_to: str | None) -> Ended | None:
     with logs.bind(invocation_id=claim.invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
         outcome = _outcome(context, running)
         if running.reason is Reason.LOST:
@@ -61,11 +97,10 @@ def _run(context: Context, claim: Claim) -> Ended | None:
         if running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED:
             context.endings.hand_back(claim)
             return None
-        return Ended(claim, outcome)
+        return Ended(claim, outcome, reply_to)
 
 
 def _outcome(context: Context, running: Running) -> Outcome:
-    claim = running.claim
     try:
         outcome = _in_sandbox(context, running)
     except FunctionError as error:
@@ -76,8 +111,12 @@ def _outcome(context: Context, running: Running) -> Outcome:
     except Exception:
         log.exception("an attempt failed in a way that nobody foresaw")
         outcome = outcomes.failed(outcomes.SANDBOX_ERROR, "The platform failed; its log has the reason.")
+    return _judged(running, outcome)
+
+
+def _judged(running: Running, outcome: Outcome) -> Outcome:
+    """An outcome in the light of why the attempt was stopped, if it was."""
     if running.reason is Reason.CANCELLED and outcome.status is not Status.SUCCEEDED:
-        log.info("cancelled", extra={"fields": {"function_id": claim.revision.function_id}})
         return replace(outcome, status=Status.CANCELLED, failure=None, result=None)
     return outcome
 

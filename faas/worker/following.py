@@ -54,7 +54,7 @@ class Following:
         self._followed: dict[str, _Followed] = {}
         self._somebody = threading.Event()
         self._stopping = threading.Event()
-        self._asks = Listener(redis_url, names.FOLLOW, self._asked)
+        self._asks = Listener(redis_url, (names.FOLLOW,), self._asked)
         self._thread = threading.Thread(target=self._run, name="followed logs", daemon=True)
 
     def start(self) -> None:

@@ -30,7 +30,7 @@ class Keeper:
         self._stopping = threading.Event()
         # Since when (monotonic) a claim has been seen that nobody here holds, by id and attempt.
         self._strays: dict[tuple[str, int], float] = {}
-        self._cancels = Listener(context.settings.redis_url, names.CANCEL, self._cancel)
+        self._cancels = Listener(context.settings.redis_url, (names.CANCEL,), self._cancel)
         self._threads = [
             threading.Thread(target=self._beat_on, name="lease", daemon=True),
             threading.Thread(target=self._sweep_on, name="leftovers", daemon=True),

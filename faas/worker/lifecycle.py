@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from functools import partial
 from typing import Any
 
 from celery import signals
 
 from faas import config
 from faas.errors import PlatformError
+from faas.queueing import transport
 from faas.results import backend
 from faas.telemetry import logs
+from faas.worker import execution
 from faas.worker.context import Context, current, open_context, set_current
 from faas.worker.following import Following
 from faas.worker.keeper import Keeper
@@ -61,8 +64,9 @@ def _start(sender: Any, **_: Any) -> None:
     _following.start()
     set_current(context)
     backend.write_with(context.endings)
-    if context.dispatcher:
-        context.dispatcher.start()
+    if context.dispatcher and context.lane:
+        context.lane.start()
+        context.dispatcher.start(partial(execution.board, context, context.lane), context.endings.wait_for_room)
     log.info("worker started", extra={"fields": {"worker": context.incarnation, "engine": context.engine.name}})
 
 
@@ -83,9 +87,13 @@ def _hand_back_after(context: Context) -> None:
 def _stop(**_: Any) -> None:
     global _keeper, _following
     context = current()
+    transport.hand_to(None)
     if context.dispatcher:
         context.dispatcher.stop()
         context.dispatcher.hand_back(context.endings)
+    if context.lane:
+        # Celery waits for its own threads alone. The grace bounds this one too.
+        context.lane.stop()
     if _keeper is not None:
         _keeper.stop()
     if _following is not None:

@@ -44,19 +44,28 @@ class RunningSet:
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}
 
-    @contextmanager
-    def enter(self, claim: Claim) -> Iterator[Running]:
-        """An attempt, for as long as it runs."""
+    def add(self, claim: Claim) -> Running:
+        """An attempt that begins."""
         running = Running(claim)
         with self._lock:
             self._running[claim.invocation_id] = running
+        return running
+
+    def remove(self, running: Running) -> None:
+        """One that is over."""
+        with self._lock:
+            # A later attempt of the same invocation may have come to this very worker.
+            if self._running.get(running.claim.invocation_id) is running:
+                del self._running[running.claim.invocation_id]
+
+    @contextmanager
+    def enter(self, claim: Claim) -> Iterator[Running]:
+        """An attempt, for as long as it runs."""
+        running = self.add(claim)
         try:
             yield running
         finally:
-            with self._lock:
-                # A later attempt of the same invocation may have come to this very worker.
-                if self._running.get(claim.invocation_id) is running:
-                    del self._running[claim.invocation_id]
+            self.remove(running)
 
     def get(self, invocation_id: str) -> Running | None:
         """One, where it runs here."""

@@ -16,9 +16,9 @@ def register(app: Celery) -> None:
     """Add the tasks to an application."""
 
     # The positional parameter alone: a message is a hint, and holds an id and nothing else.
-    @app.task(name=names.INVOKE, Strategy="faas.worker.strategy:strategy")  # type: ignore[untyped-decorator]
-    def invoke(invocation_id: str) -> Ended | None:
-        return execution.run(current(), str(invocation_id))
+    @app.task(name=names.INVOKE, bind=True, Strategy="faas.worker.strategy:strategy")  # type: ignore[untyped-decorator]
+    def invoke(self: Any, invocation_id: str) -> Ended | None:
+        return execution.run(current(), str(invocation_id), names.reply_channel(self.request.reply_to))
 
     @app.task(name=names.BUILD, ignore_result=True)  # type: ignore[untyped-decorator]
     def build(function_id: str, number: int) -> Any:

@@ -212,7 +212,7 @@ def test_a_flushed_redis_loses_nothing(database, publisher, redis_url):
 def test_a_listener_survives_a_redis_that_refuses_it_for_a_while(publisher, redis_url):
     heard = threading.Event()
     client = publisher._connected()
-    listener = Listener(redis_url, "channel", lambda _: heard.set())
+    listener = Listener(redis_url, ("channel",), lambda _: heard.set())
     client.config_set("maxclients", "1")
     try:
         listener.start()

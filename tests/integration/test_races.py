@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from faas.db import attempts, functions, invocations, upkeep
 from faas.domain import ids
 from faas.domain.invocation import Status
 from faas.errors import NotFound
+from faas.queueing import names
+from faas.queueing.publisher import connect
 
 ROUNDS = 12
 
@@ -22,7 +25,8 @@ def statuses(database) -> Counter:
         return Counter(row.status for row in tx.rows("SELECT status FROM invocations"))
 
 
-def test_sixteen_threads_on_three_slots_never_admit_more_and_all_end(database, endings):
+def test_sixteen_threads_on_three_slots_never_admit_more_and_all_end(database, endings, redis_url):
+    client = connect(redis_url)
     made = function(database, max_concurrency=3)
     by = worker(database)
     admitted: list[str] = []
@@ -45,6 +49,11 @@ def test_sixteen_threads_on_three_slots_never_admit_more_and_all_end(database, e
                 admitted.append(verdict.invocation_id)
         work()
 
+    def take_published():
+        """Who was admitted by an end, out of the messages."""
+        while message := client.rpop(names.QUEUE):
+            admitted.append(json.loads(message)["headers"]["id"])
+
     def work():
         while True:
             with lock:
@@ -56,7 +65,7 @@ def test_sixteen_threads_on_three_slots_never_admit_more_and_all_end(database, e
             done = endings.end(got, succeeded(one))
             assert done.applied
             with lock:
-                admitted.extend(done.admitted)
+                take_published()
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -68,6 +77,7 @@ def test_sixteen_threads_on_three_slots_never_admit_more_and_all_end(database, e
     assert wrong == []
     assert statuses(database) == {"succeeded": 96}
     assert slots(database, made.id) == (0, 3)
+    client.close()
 
 
 def test_cancel_claim_and_a_second_claim_have_one_winner(database, at_once):
@@ -223,5 +233,5 @@ def test_writers_of_many_functions_never_wait_in_a_circle(database, endings, at_
 
 def test_an_end_of_what_is_not_there_is_refused(database):
     unknown = ids.uuid7()
-    done = attempts.finish(database, [attempts.AttemptEnd(unknown, unknown, 1, Status.SUCCEEDED, result="1")])
-    assert (done[0].applied, done[0].status, done[0].admitted) == (False, None, [])
+    done, admitted = attempts.finish(database, [attempts.AttemptEnd(unknown, unknown, 1, Status.SUCCEEDED, result="1")])
+    assert (done[0].applied, done[0].status, admitted) == (False, None, [])

@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
-from model_of_invocations import TERMINAL, Ending, Function, Model
+from model_of_invocations import TERMINAL, Ending, Function, Model, Row
+from sqlalchemy import Engine, create_engine
 
+from faas.client.transactional import enqueue
 from faas.db import attempts, functions, invocations, upkeep, workers
 from faas.db.attempts import AttemptEnd
 from faas.db.database import Database
@@ -60,9 +62,9 @@ class LifeCycle(RuleBasedStateMachine):
     A step's target is picked by a number from those to which something can happen: picked from all, most steps would do nothing.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, engine: Engine) -> None:
         super().__init__()
-        self.database, self.model = database, Model()
+        self.database, self.engine, self.model = database, engine, Model()
         # Every claim that there ever was.
         self.claims: list[tuple[str, str, int]] = []
         self.ended: dict[str, str] = {}
@@ -85,6 +87,18 @@ class LifeCycle(RuleBasedStateMachine):
     def accept(self, n: int, delayed: bool, expiring: bool) -> None:
         changes = {"delay_ms": FAR_MS if delayed else None, "expires_ms": 2 * FAR_MS if expiring else None}
         self.submit(self.owner(n), delayed=delayed, **changes)
+
+    @rule(n=NUMBERS, commits=st.booleans())
+    def enqueue(self, n: int, commits: bool) -> None:
+        """In a transaction of an application's own."""
+        owner = self.owner(n)
+        if not self.model.functions[owner].living:
+            return
+        with self.engine.connect() as connection:
+            one = enqueue(connection, owner)
+            if commits:
+                connection.commit()
+                self.model.rows[one] = Row(owner, self.model.tick(), admitted=False)
 
     @rule(
         n=NUMBERS, key=st.sampled_from(["k1", "k2"]), fingerprint=st.sampled_from([b"a", b"b"]), next_day=st.booleans()
@@ -297,5 +311,9 @@ class LifeCycle(RuleBasedStateMachine):
         assert slots == {name: (one.capacity, one.used) for name, one in self.model.functions.items() if one.living}
 
 
-def test_the_database_does_what_the_model_does(database: Database) -> None:
-    run_machine(lambda: LifeCycle(database), settings=PROFILE)
+def test_the_database_does_what_the_model_does(database: Database, database_url: str) -> None:
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:"))
+    try:
+        run_machine(lambda: LifeCycle(database, engine), settings=PROFILE)
+    finally:
+        engine.dispose()

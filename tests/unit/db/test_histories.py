@@ -15,7 +15,7 @@ from faas.errors import NotFound
 
 def end(database, claim, status=Status.SUCCEEDED, **changes):
     given = AttemptEnd(claim.revision.function_id, claim.invocation_id, claim.attempt, status, **changes)
-    return attempts.finish(database, [given])[0]
+    return attempts.finish(database, [given])[0][0]
 
 
 def told(database, invocation_id):

@@ -97,7 +97,7 @@ def test_one_that_was_started_does_not_expire(database):
     run_sql(database, LATE, claim.invocation_id)
     assert upkeep.expired_functions(database, 10) == []
     end = attempts.AttemptEnd(made.id, claim.invocation_id, 1, Status.FAILED, retry_ms=0, fault="platform")
-    assert attempts.finish(database, [end])[0].status is Status.QUEUED
+    assert attempts.finish(database, [end])[0][0].status is Status.QUEUED
     assert upkeep.expired_functions(database, 10) == []
     assert upkeep.expire(database, made.id, 10) == ([], [])
     assert attempts.claim(database, claim.invocation_id, by).attempt == 2

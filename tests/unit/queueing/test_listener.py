@@ -24,7 +24,7 @@ def client(redis_url):
 @pytest.fixture
 def heard(redis_url):
     said: queue.Queue[str] = queue.Queue()
-    listener = Listener(redis_url, "channel", said.put)
+    listener = Listener(redis_url, ("channel",), said.put)
     listener.start()
     yield said
     listener.stop()
@@ -56,7 +56,7 @@ def test_it_comes_back_after_its_connection_was_killed_and_warns_once_for_each_o
 
 
 def test_without_a_redis_it_goes_on_trying_and_can_be_stopped(caplog):
-    listener = Listener(f"redis://127.0.0.1:{free_port()}/0", "channel", lambda _: None)
+    listener = Listener(f"redis://127.0.0.1:{free_port()}/0", ("channel",), lambda _: None)
     with caplog.at_level(logging.WARNING, "faas.queueing"):
         listener.start()
         eventually(lambda: [one for one in caplog.records if "cut off" in one.message])
@@ -65,4 +65,4 @@ def test_without_a_redis_it_goes_on_trying_and_can_be_stopped(caplog):
 
 
 def test_it_may_be_stopped_before_it_was_started():
-    Listener("redis://127.0.0.1:1/0", "channel", lambda _: None).stop()
+    Listener("redis://127.0.0.1:1/0", ("channel",), lambda _: None).stop()

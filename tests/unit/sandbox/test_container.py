@@ -15,10 +15,11 @@ from faas.domain.function import Network, Revision, Runtime, Spec
 from faas.domain.outcome import Outcome
 from faas.errors import SandboxError
 from faas.sandbox.body import Death
+from faas.sandbox.call import Call
 from faas.sandbox.container import ContainerEngine, available
 from faas.sandbox.container_body import ContainerBody
 from faas.sandbox.docker_client import image_of, translated
-from faas.sandbox.engine import Call, Owner
+from faas.sandbox.engine import Owner
 
 pytestmark = pytest.mark.container
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from faas.domain.function import Revision, Runtime, Spec
 from faas.domain.invocation import Status
-from faas.sandbox.engine import Call, Owner
+from faas.sandbox.call import Call
+from faas.sandbox.engine import Owner
 from faas.sandbox.pool import Pool
 from faas.sandbox.shelf import Shelf
 from faas.sandbox.simple import SimpleEngine

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from faas.domain.function import Revision, Runtime, Spec
 from faas.errors import SandboxError
 from faas.sandbox import protocol
-from faas.sandbox.engine import Call
+from faas.sandbox.call import Call
 from faas.sandbox.protocol import FRAME_BYTES, TOO_DEEP, Decoder
 
 

@@ -15,7 +15,7 @@ from faas.db import invocations
 from faas.domain import ids
 from faas.domain.invocation import Status
 from faas.results.endings import Endings
-from faas.worker.dispatch import Dispatcher
+from faas.worker.dispatch import Arrival, Dispatcher
 from faas.worker.strategy import _invocation_id
 
 
@@ -39,21 +39,75 @@ def said():
 
 
 def arrive(dispatcher, said, one):
-    dispatcher.arrived(one, lambda: said.put(("go", one)), lambda: said.put(("settle", one)))
+    dispatcher.arrived(Arrival(one, lambda: said.put(one)))
 
 
-def test_what_can_be_claimed_goes_on_with_its_claim_and_the_rest_is_settled(database, dispatcher, said):
-    mine = invocation(database, function(database).id).id
-    unknown = ids.uuid7()
-    for one in (mine, mine, unknown):
+def fail(dispatcher, one):
+    dispatcher.arrived(Arrival(one, lambda: 1 / 0))
+
+
+def test_what_can_be_claimed_goes_on_with_its_claim_and_the_rest_is_dropped(database, dispatcher, said):
+    mine, last = (invocation(database, function(database).id).id for _ in range(2))
+    for one in (mine, mine, ids.uuid7(), last):
         arrive(dispatcher, said, one)
-    assert sorted(said.get(timeout=60) for _ in range(3)) == sorted(
-        [("go", mine), ("settle", mine), ("settle", unknown)]
-    )
-    assert dispatcher.held() == {(mine, 1)}
+    assert [said.get(timeout=60) for _ in range(2)] == [mine, last]
+    assert dispatcher.held() == {(mine, 1), (last, 1)}
     assert dispatcher.take(mine).attempt == 1
     assert dispatcher.take(mine) is None
-    assert dispatcher.held() == set()
+    assert dispatcher.held() == {(last, 1)}
+    assert said.empty()
+
+
+def test_a_claim_that_is_taken_on_board_needs_no_thread(database, publisher, said):
+    made = function(database)
+    opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=2)
+    aboard = queue.Queue()
+
+    def board(claim, reply_to, over):
+        if claim.payload == '"cold"':
+            return False
+        aboard.put((claim.invocation_id, reply_to, over))
+        return True
+
+    opened.start(board)
+    warm, cold = (invocation(database, made.id, payload=payload).id for payload in ('"warm"', '"cold"'))
+    told = []
+    opened.arrived(
+        Arrival(warm, lambda: said.put(warm), "somewhere", lambda: told.append("begun"), lambda: told.append("ended"))
+    )
+    arrive(opened, said, cold)
+    assert said.get(timeout=60) == cold
+    invocation_id, reply_to, over = aboard.get(timeout=60)
+    assert (invocation_id, reply_to) == (warm, "somewhere")
+    assert opened.held() == {(cold, 1)}
+    third = invocation(database, made.id, payload='"cold"').id
+    arrive(opened, said, third)
+    with pytest.raises(queue.Empty):
+        said.get(timeout=0.3)
+    over()
+    assert said.get(timeout=60) == third
+    assert told == ["begun", "ended"]
+    opened.stop()
+
+
+def test_there_is_room_for_as_many_in_hand_as_may_run_and_none_in_one_that_stops(database, dispatcher, said, draining):
+    told = threading.Event()
+    dispatcher.tell_of_room(told.set)
+    made = function(database)
+    assert dispatcher.room() == 3
+    for _ in range(7):
+        arrive(dispatcher, said, invocation(database, made.id).id)
+    running = [said.get(timeout=60) for _ in range(3)]
+    # Three run, one has been taken out of the queue and waits for its turn.
+    eventually(lambda: dispatcher.room() == 0)
+    assert not told.is_set()
+    for one in running:
+        dispatcher.take(one)
+        dispatcher.done()
+    assert told.wait(60)
+    eventually(lambda: dispatcher.room() > 0)
+    draining.set()
+    assert dispatcher.room() == 0
 
 
 def test_no_more_are_claimed_than_there_are_free_threads(database, dispatcher, said):
@@ -61,22 +115,21 @@ def test_no_more_are_claimed_than_there_are_free_threads(database, dispatcher, s
     mine = [invocation(database, made.id).id for _ in range(5)]
     for one in mine:
         arrive(dispatcher, said, one)
-    assert [said.get(timeout=60)[1] for _ in range(3)] == mine[:3]
+    assert [said.get(timeout=60) for _ in range(3)] == mine[:3]
     with pytest.raises(queue.Empty):
         said.get(timeout=0.3)
     assert invocations.status(database, mine[3]) is Status.QUEUED
     dispatcher.take(mine[0])
     dispatcher.done()
-    assert said.get(timeout=60) == ("go", mine[3])
+    assert said.get(timeout=60) == mine[3]
 
 
 def test_messages_for_nothing_never_use_the_threads_up(database, dispatcher, said):
     for _ in range(20):
         arrive(dispatcher, said, ids.uuid7())
-    assert {said.get(timeout=60)[0] for _ in range(20)} == {"settle"}
     mine = invocation(database, function(database).id).id
     arrive(dispatcher, said, mine)
-    assert said.get(timeout=60) == ("go", mine)
+    assert said.get(timeout=60) == mine
 
 
 def test_messages_that_fail_give_their_places_back_and_take_no_others_with_them(database, dispatcher, said):
@@ -84,10 +137,10 @@ def test_messages_that_fail_give_their_places_back_and_take_no_others_with_them(
     for _ in range(6):
         arrive(dispatcher, said, "no id, which PostgreSQL refuses")
     for _ in range(6):
-        dispatcher.arrived(invocation(database, made.id).id, lambda: 1 / 0, lambda: None)
+        fail(dispatcher, invocation(database, made.id).id)
     mine = invocation(database, function(database).id).id
     arrive(dispatcher, said, mine)
-    assert said.get(timeout=60) == ("go", mine)
+    assert said.get(timeout=60) == mine
     assert dispatcher.held() == {(mine, 1)}
 
 
@@ -98,11 +151,11 @@ def test_those_in_one_batch_with_what_fails_go_on(database, publisher, said):
     arrive(opened, said, mine[0])
     arrive(opened, said, "no id, which PostgreSQL refuses")
     arrive(opened, said, mine[1])
-    opened.arrived(invocation(database, made.id).id, lambda: 1 / 0, lambda: None)
+    fail(opened, invocation(database, made.id).id)
     arrive(opened, said, mine[2])
     # All five are there before it begins, so they are one batch.
     opened.start()
-    assert [said.get(timeout=60) for _ in mine] == [("go", one) for one in mine]
+    assert [said.get(timeout=60) for _ in mine] == mine
     assert opened.held() == {(one, 1) for one in mine}
     opened.stop()
 
@@ -114,8 +167,8 @@ def test_a_worker_that_stops_passes_on_what_waits_here(database, dispatcher, dra
     for one in mine:
         arrive(dispatcher, said, one)
     dispatcher.stop()
-    assert {said.get(timeout=60) for _ in mine} == {("settle", one) for one in mine}
     assert publisher.backlog() == 5
+    assert said.empty()
     assert {invocations.status(database, one) for one in mine} == {Status.QUEUED}
 
 

@@ -1,0 +1,216 @@
+"""The lane of warm calls: one thread that serves all sandboxes whose calls need nothing but an answer (PERFORMANCE.md).
+
+A thread for each call spends more on taking turns under the interpreter's lock than on the call. So a claim for which a warm sandbox is idle is begun
+here by whoever claimed it, its answer is awaited with all others' by one `epoll`, and its end is written by a thread that groups commits. What takes
+long (loading code, a sandbox that died or was not left clean) is the business of threads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from faas.domain import outcome as outcomes
+from faas.domain.invocation import Claim
+from faas.domain.outcome import Outcome
+from faas.errors import PlatformError
+from faas.sandbox.call import Call
+from faas.sandbox.engine import RunningCall, Sandbox
+from faas.sandbox.pool import Pool
+from faas.worker.running import Running, RunningSet
+
+log = logging.getLogger("faas.worker")
+
+_SLOW_THREADS = 4
+# Edges, so that a descriptor is registered once for its sandbox's life, and what an idle sandbox prints wakes nobody twice.
+_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+Done = Callable[[Running, Outcome], None]
+
+
+@dataclass(slots=True)
+class _Passenger:
+    """A call that is under way in a sandbox."""
+
+    running: Running
+    sandbox: Sandbox
+    call: RunningCall
+    done: Done
+
+
+class Lane:
+    """See the module.
+
+    Args:
+        pool: where warm sandboxes come from.
+        running: where its calls are entered; whoever is told that one is done leaves it there until its end is written.
+    """
+
+    def __init__(self, pool: Pool, running: RunningSet) -> None:
+        self._pool, self._running = pool, running
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._lock = threading.Lock()
+        # By sandbox: those that have a call, the descriptors of all that ever had one here, and who owns a descriptor.
+        self._passengers: dict[str, _Passenger] = {}
+        self._owners: dict[int, str] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._sleeps_until = 0.0
+        # Descriptors to be read once more, and those that had something when nobody was under way there.
+        self._again: dict[int, str] = {}
+        self._missed: set[int] = set()
+        self._stopping = False
+        self._slow = ThreadPoolExecutor(_SLOW_THREADS, thread_name_prefix="lane-slow")
+        self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait for the calls that are under way, and end. Nothing is begun any more by now."""
+        with self._lock:
+            self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        if self._thread.is_alive():
+            self._thread.join()
+        self._slow.shutdown()
+        self._epoll.close()
+        os.close(self._wake)
+
+    def begin(self, claim: Claim, done: Done) -> bool:
+        """Run a claimed invocation, if a warm sandbox of it is idle.
+
+        Args:
+            done: called from a thread of the lane with what became of it.
+
+        Returns:
+            Whether it was begun; otherwise nothing has happened.
+        """
+        sandbox = self._pool.take_warm(claim.revision.key)
+        if sandbox is None:
+            return False
+        running = self._running.add(claim)
+        running.cancel.attach(sandbox)
+        try:
+            call = sandbox.begin(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
+        except PlatformError:
+            # It died while it was idle: the way with a thread finds another, or starts one.
+            running.cancel.detach()
+            self._running.remove(running)
+            self._pool.discard(sandbox)
+            return False
+        self._board(_Passenger(running, sandbox, call, done))
+        return True
+
+    def _board(self, passenger: _Passenger) -> None:
+        sandbox, deadline = passenger.sandbox, passenger.call.deadline
+        with self._lock:
+            self._passengers[sandbox.id] = passenger
+            heapq.heappush(self._deadlines, (deadline, sandbox.id))
+            early = deadline < self._sleeps_until
+            strange = [one for one in sandbox.descriptors if self._owners.get(one) != sandbox.id]
+            for descriptor in strange:
+                self._owners[descriptor] = sandbox.id
+                # Its number may have been that of a descriptor which was closed, and so left `epoll` by itself.
+                self._epoll.register(descriptor, _EVENTS)
+            # The answer may have come before its passenger was known here; an edge is told once.
+            quick = self._missed.intersection(sandbox.descriptors)
+            self._missed -= quick
+            self._again.update(dict.fromkeys(quick, sandbox.id))
+        if early or quick:
+            os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if self._stopping and not self._passengers:
+                    return
+                pause = self._pause()
+            for descriptor, event in self._epoll.poll(pause):
+                if descriptor == self._wake:
+                    os.eventfd_read(self._wake)
+                    continue
+                self._step(descriptor, event)
+            with self._lock:
+                again, self._again = self._again, {}
+            for descriptor, sandbox_id in again.items():
+                if self._owners.get(descriptor) == sandbox_id:
+                    self._step(descriptor, select.EPOLLIN)
+            self._expire()
+
+    def _pause(self) -> float:
+        """How long to sleep at most; under the lock."""
+        if self._again:
+            return 0
+        while self._deadlines and not self._is_under_way(self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        now = time.monotonic()
+        self._sleeps_until = self._deadlines[0][0] if self._deadlines else now + 60
+        return max(0.0, self._sleeps_until - now)
+
+    def _is_under_way(self, entry: tuple[float, str]) -> bool:
+        deadline, sandbox_id = entry
+        passenger = self._passengers.get(sandbox_id)
+        return passenger is not None and passenger.call.deadline == deadline
+
+    def _step(self, descriptor: int, event: int) -> None:
+        passenger = self._passengers.get(self._owners.get(descriptor, ""))
+        if passenger is None:
+            with self._lock:
+                passenger = self._passengers.get(self._owners.get(descriptor, ""))
+                if passenger is None:
+                    # Printed by an idle sandbox, or one that a thread uses; or the passenger is about to board.
+                    self._missed.add(descriptor)
+                    return
+        if passenger.call.turn.step(descriptor, event):
+            self._again[descriptor] = passenger.sandbox.id
+        if passenger.call.turn.answer is not None:
+            self._arrived(passenger)
+
+    def _expire(self) -> None:
+        now, late = time.monotonic(), []
+        with self._lock:
+            while self._deadlines and self._deadlines[0][0] <= now:
+                entry = heapq.heappop(self._deadlines)
+                if self._is_under_way(entry):
+                    late.append(self._passengers[entry[1]])
+        for passenger in late:
+            self._arrived(passenger)
+
+    def _arrived(self, passenger: _Passenger) -> None:
+        with self._lock:
+            del self._passengers[passenger.sandbox.id]
+        try:
+            plain = passenger.sandbox.is_plain(passenger.call)
+        except Exception:
+            plain = False
+        if plain:
+            self._alight(passenger)
+        else:
+            self._slow.submit(self._alight, passenger)
+
+    def _alight(self, passenger: _Passenger) -> None:
+        running = passenger.running
+        try:
+            outcome = passenger.sandbox.conclude(passenger.call)
+        except PlatformError as error:
+            log.warning("the platform failed: %s", error)
+            outcome = outcomes.failed(outcomes.SANDBOX_ERROR, str(error))
+        except Exception:
+            log.exception("a call ended in a way that nobody foresaw")
+            outcome = outcomes.failed(outcomes.SANDBOX_ERROR, "The platform failed; its log has the reason.")
+        running.cancel.detach()
+        self._pool.release(passenger.sandbox)
+        try:
+            passenger.done(running, outcome)
+        except Exception:
+            log.exception("an outcome was lost", extra={"fields": {"invocation_id": running.claim.invocation_id}})
