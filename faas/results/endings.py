@@ -137,7 +137,7 @@ class Endings:
         if not lead:
             ticket.turn.wait()
         if ticket.finished is None and ticket.error is None:
-            self._lead()
+            self._lead(ticket)
         if ticket.error is not None:
             raise ticket.error
         assert ticket.finished is not None
@@ -163,10 +163,11 @@ class Endings:
                 self._writing = True
             self._lead()
 
-    def _lead(self) -> None:
-        """Write what is pending, then let the first who came meanwhile lead."""
+    def _lead(self, own: _Ticket | None = None) -> None:
+        """Write what is pending (`own` among it, which the leader waits for), then let the first who came meanwhile lead."""
         with self._lock:
-            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
+            size = _GROUP if own is None else max(_GROUP, self._pending.index(own) + 1)
+            group, self._pending = self._pending[:size], self._pending[size:]
         try:
             self._write_group(group)
         finally:
@@ -189,10 +190,9 @@ class Endings:
                 exc_info=ticket.error,
                 extra={"fields": {"invocation_id": ticket.end.invocation_id}},
             )
-            with self._lock:
-                self._pending.append(_Ticket(_unkept(ticket.end), None, ticket.then))
-                self._changed.notify_all()
-            return
+            if not ticket.unkept:
+                self._write_later(_Ticket(_unkept(ticket.end), None, ticket.then, unkept=True))
+                return
         try:
             ticket.then()
         except Exception:
@@ -241,12 +241,19 @@ class Endings:
 
 
 class _Ticket:
-    """An end to be written: by the thread that waits for its `turn`, or (with `then`) by the writer."""
+    """An end to be written: by the thread that waits for its `turn`, or (with `then`) by the writer. `unkept`: in place of one that was refused."""
 
-    __slots__ = ("end", "error", "finished", "reply", "then", "turn")
+    __slots__ = ("end", "error", "finished", "reply", "then", "turn", "unkept")
 
-    def __init__(self, end: AttemptEnd, reply: Reply | None = None, then: Callable[[], None] | None = None) -> None:
-        self.end, self.reply, self.then = end, reply, then
+    def __init__(
+        self,
+        end: AttemptEnd,
+        reply: Reply | None = None,
+        then: Callable[[], None] | None = None,
+        *,
+        unkept: bool = False,
+    ) -> None:
+        self.end, self.reply, self.then, self.unkept = end, reply, then, unkept
         self.finished: Finished | None = None
         self.error: Exception | None = None
         self.turn = threading.Event() if then is None else _NOBODY

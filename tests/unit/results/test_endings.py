@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import queue
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import redis
-from factories import claimed, column, function, invocation, run_sql, slots, succeeded, worker
+from factories import claimed, column, eventually, function, invocation, run_sql, slots, succeeded, worker
 
 from faas.db import attempts, invocations, upkeep
 from faas.domain import outcome as outcomes
@@ -167,3 +170,31 @@ def test_a_failures_text_is_plain_json(database, endings):
     got = claimed(database, function(database).id)
     endings.end(got, Outcome(Status.FAILED, failure=Failure("E", "\u2028é")))
     assert column(database, got.invocation_id, "error").isascii()
+
+
+def test_a_thread_that_waits_behind_more_than_one_group_is_served_with_them(database, endings):
+    made = function(database, max_concurrency=1000)
+    by = worker(database)
+    claims = [claimed(database, made.id, by) for _ in range(150)]
+    written, waiting = queue.Queue(), []
+    with database.begin() as tx:
+        # While somebody holds the function's slots, the first end can't be written and all others gather behind it.
+        tx.one("SELECT 1 FROM slots WHERE function_id = %s FOR UPDATE", (made.id,))
+        for got in claims[:140]:
+            endings.end_later(got, succeeded(1), lambda: written.put(1))
+        for got in claims[140:]:
+            thread = threading.Thread(target=lambda got=got: waiting.append(endings.end(got, succeeded(1)).applied))
+            thread.start()
+    for _ in range(140):
+        written.get(timeout=60)
+    eventually(lambda: len(waiting) == 10)
+    assert all(waiting)
+    assert slots(database, made.id) == (0, 1000)
+
+
+def test_what_waits_for_an_end_hears_of_it_though_it_can_not_be_kept(database, endings):
+    got, done = claimed(database, function(database).id), threading.Event()
+    endings.end_later(got, replace(succeeded(1), result="\0, which PostgreSQL refuses"), done.set)
+    assert done.wait(60)
+    record = invocations.get(database, got.invocation_id)
+    assert (record.status, record.error["type"]) == (Status.FAILED, outcomes.SANDBOX_ERROR)
