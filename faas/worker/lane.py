@@ -139,12 +139,12 @@ class Lane:
                 if descriptor == self._wake:
                     os.eventfd_read(self._wake)
                     continue
-                self._step(descriptor, event)
+                self._step_safely(descriptor, event)
             with self._lock:
                 again, self._again = self._again, {}
             for descriptor, sandbox_id in again.items():
                 if self._owners.get(descriptor) == sandbox_id:
-                    self._step(descriptor, select.EPOLLIN)
+                    self._step_safely(descriptor, select.EPOLLIN)
             self._expire()
 
     def _pause(self) -> float:
@@ -161,6 +161,13 @@ class Lane:
         deadline, sandbox_id = entry
         passenger = self._passengers.get(sandbox_id)
         return passenger is not None and passenger.call.deadline == deadline
+
+    def _step_safely(self, descriptor: int, event: int) -> None:
+        try:
+            self._step(descriptor, event)
+        except Exception:
+            # The others go on; this one is ended at its deadline.
+            log.exception("a call could not be served")
 
     def _step(self, descriptor: int, event: int) -> None:
         passenger = self._passengers.get(self._owners.get(descriptor, ""))

@@ -1,0 +1,147 @@
+"""Warm calls without a thread each, in sandboxes of the simple engine."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+from factories import eventually
+
+from faas.db import attempts
+from faas.domain.invocation import Status
+from faas.worker.running import Reason
+
+CODE = b"""
+import os, sys, time
+
+def handler(event, context):
+    print("got", event)
+    if event == "sleep":
+        time.sleep(60)
+    if event == "exit":
+        os._exit(3)
+    if event == "much":
+        sys.stdout.write("x" * 300_000)
+        return "y" * 300_000
+    return event
+"""
+
+
+@pytest.fixture
+def fast(open_bench):
+    opened = open_bench(WORKER_DISPATCH="fast", WORKER_STEM_CELLS="0")
+    opened.context.lane.start()
+    yield opened
+    opened.context.lane.stop()
+
+
+@pytest.fixture
+def made(fast):
+    return fast.deploy(CODE, max_concurrency=50)
+
+
+@pytest.fixture
+def claim(fast, made):
+    def one(payload, **changes):
+        context = fast.context
+        return attempts.claim(context.database, fast.submit(made, payload, **changes), context.incarnation)
+
+    return one
+
+
+def warm(context, revision, count=1):
+    """Idle sandboxes of a revision."""
+    held = []
+    for _ in range(count):
+        sandbox, cold = context.pool.acquire(revision, timeout_s=60)
+        assert cold
+        assert isinstance(sandbox.specialise(revision, context.shelf.get(revision), 30_000), int)
+        held.append(sandbox)
+    for sandbox in held:
+        context.pool.release(sandbox)
+
+
+def run(context, claim):
+    done = queue.Queue()
+    assert context.lane.begin(claim, lambda running, outcome: done.put((running, outcome)))
+    running, outcome = done.get(timeout=90)
+    assert running.claim is claim
+    context.running.remove(running)
+    return outcome
+
+
+def test_without_a_warm_sandbox_nothing_happens(fast, claim):
+    mine = claim("1")
+    assert not fast.context.lane.begin(mine, lambda *_: None)
+    assert len(fast.context.running) == 0
+
+
+def test_calls_follow_one_another_in_one_sandbox_each_with_its_own_log(fast, claim):
+    mine = claim('"first"')
+    warm(fast.context, mine.revision)
+    first, second = run(fast.context, mine), run(fast.context, claim('"second"'))
+    assert (first.result, first.logs, second.result, second.logs) == (
+        '"first"',
+        b"got first\n",
+        '"second"',
+        b"got second\n",
+    )
+    assert not first.cold_start
+
+
+def test_what_is_larger_than_a_pipe_and_a_read_comes_whole(fast, claim):
+    mine = claim('"much"')
+    warm(fast.context, mine.revision)
+    outcome = run(fast.context, mine)
+    assert (len(outcome.result), len(outcome.logs)) == (300_002, len("got much\n") + 300_000)
+
+
+def test_a_call_that_is_late_or_dies_ends_as_such_and_its_sandbox_goes(fast, claim):
+    late = claim('"sleep"', timeout_ms=300)
+    warm(fast.context, late.revision)
+    assert run(fast.context, late).status is Status.TIMED_OUT
+    dead = claim('"exit"')
+    warm(fast.context, dead.revision)
+    assert run(fast.context, dead).failure.message == "The process exited with status 3."
+    assert fast.context.pool.take_warm(dead.revision.key) is None
+
+
+def test_a_cancelled_call_is_killed(fast, claim):
+    mine, done = claim('"sleep"'), queue.Queue()
+    warm(fast.context, mine.revision)
+    assert fast.context.lane.begin(mine, lambda running, outcome: done.put((running, outcome)))
+    fast.context.running.stop(mine.invocation_id, Reason.CANCELLED)
+    running, outcome = done.get(timeout=60)
+    assert (running.reason, outcome.status) == (Reason.CANCELLED, Status.FAILED)
+
+
+def test_many_at_once_get_their_own_answers_while_one_takes_long(fast, claim):
+    slow, answers = claim('"sleep"', timeout_ms=3000), queue.Queue()
+    warm(fast.context, slow.revision, 4)
+
+    def done(running, outcome):
+        fast.context.running.remove(running)
+        answers.put((running.claim.payload, outcome))
+
+    assert fast.context.lane.begin(slow, done)
+    wanted = {str(n) for n in range(30)}
+    for payload in sorted(wanted):
+        mine = claim(payload)
+        eventually(lambda mine=mine: fast.context.lane.begin(mine, done))
+    got = [answers.get(timeout=60) for _ in range(31)]
+    assert {payload for payload, outcome in got if outcome.result == payload} == wanted
+    assert [outcome.status for payload, outcome in got if payload == '"sleep"'] == [Status.TIMED_OUT]
+    assert len(fast.context.running) == 0
+
+
+def test_it_stops_when_what_is_under_way_has_ended(open_bench):
+    fast = open_bench(WORKER_DISPATCH="fast", WORKER_STEM_CELLS="0")
+    context, done = fast.context, threading.Event()
+    made = fast.deploy(b"import time\ndef handler(event, context):\n    time.sleep(1)\n")
+    mine = attempts.claim(context.database, fast.submit(made), context.incarnation)
+    warm(context, mine.revision)
+    context.lane.start()
+    assert context.lane.begin(mine, lambda *_: done.set())
+    context.lane.stop()
+    assert done.is_set()
