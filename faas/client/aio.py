@@ -83,9 +83,7 @@ class AsyncClient:
         while True:
             call = calls.follow(invocation_id, reader.last_id)
             try:
-                async with self._http.stream(
-                    call.method, call.path, params=call.params, headers=call.headers, timeout=self._timeout(call)
-                ) as response:
+                async with self._http.stream(**self._settings.request(call)) as response:
                     if not response.is_success:
                         await response.aread()
                     judge(call, response)
@@ -107,21 +105,11 @@ class AsyncClient:
 
     async def _once(self, call: Call) -> httpx.Response:
         try:
-            response = await self._http.request(
-                call.method,
-                call.path,
-                json=call.json,
-                params=call.params,
-                headers=call.headers,
-                timeout=self._timeout(call),
-            )
+            response = await self._http.request(**self._settings.request(call))
         except httpx.HTTPError as error:
             raise broken(call, self._settings, error) from error
         judge(call, response)
         return response
-
-    def _timeout(self, call: Call) -> httpx.Timeout:
-        return httpx.Timeout(self._settings.timeout, read=self._settings.timeout + call.hold)
 
 
 class AsyncHandle:

@@ -53,6 +53,19 @@ class Settings:
     timeout: float
     retries: int
 
+    def request(self, call: Call) -> dict[str, Any]:
+        """The arguments of httpx's `request` and `stream` for a call."""
+        import httpx
+
+        return {
+            "method": call.method,
+            "url": call.path,
+            "json": call.json,
+            "params": call.params,
+            "headers": call.headers,
+            "timeout": httpx.Timeout(self.timeout, read=self.timeout + call.hold),
+        }
+
     @classmethod
     def of(cls, url: str | None, api_key: str | None, timeout: float, retries: int) -> Settings:
         """What was given, else `FAAS_URL` and `FAAS_API_KEY`, else the address of `faas dev`. An empty key is none: the variable's is not sent then."""

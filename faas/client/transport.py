@@ -46,9 +46,7 @@ class Transport:
 
         try:
             # Keep-alive comments come every 10 s: silence for longer means that the connection is dead.
-            with self._http.stream(
-                call.method, call.path, params=call.params, headers=call.headers, timeout=self._timeout(call)
-            ) as response:
+            with self._http.stream(**self._settings.request(call)) as response:
                 if not response.is_success:
                     response.read()
                 judge(call, response)
@@ -64,20 +62,8 @@ class Transport:
         import httpx
 
         try:
-            response = self._http.request(
-                call.method,
-                call.path,
-                json=call.json,
-                params=call.params,
-                headers=call.headers,
-                timeout=self._timeout(call),
-            )
+            response = self._http.request(**self._settings.request(call))
         except httpx.HTTPError as error:
             raise broken(call, self._settings, error) from error
         judge(call, response)
         return response
-
-    def _timeout(self, call: Call) -> httpx.Timeout:
-        import httpx
-
-        return httpx.Timeout(self._settings.timeout, read=self._settings.timeout + call.hold)

@@ -115,8 +115,17 @@ def _invocation(message: Any) -> tuple[str, str | None] | None:
     try:
         if message["headers"]["task"] != names.INVOKE:
             return None
-        (first, *_), _kwargs, _embed = json.loads(base64.b64decode(message["body"]))
+        found = invocation_id(base64.b64decode(message["body"]))
         reply_to = message["properties"].get("reply_to")
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return (first, names.reply_channel(reply_to)) if isinstance(first, str) and is_id(first) else None
+    return (found, names.reply_channel(reply_to)) if found else None
+
+
+def invocation_id(body: bytes | str) -> str | None:
+    """The first argument in a body of protocol 2, where it is an id."""
+    try:
+        (first, *_), _kwargs, _embed = json.loads(body)
+    except (ValueError, TypeError):
+        return None
+    return first if isinstance(first, str) and is_id(first) else None

@@ -68,10 +68,15 @@ def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str 
 
     if running.reason is Reason.LOST:
         written()
-    elif running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED:
+    elif _is_unfinished(running, outcome):
         context.endings.hand_back_later(running.claim, written)
     else:
         context.endings.end_later(running.claim, outcome, written, reply_to)
+
+
+def _is_unfinished(running: Running, outcome: Outcome) -> bool:
+    """Whether it was stopped because its worker stops, and did not end just before."""
+    return running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED
 
 
 def _claim(context: Context, invocation_id: str) -> Claim | None:
@@ -94,7 +99,7 @@ def _run(context: Context, claim: Claim, reply_to: str | None) -> Ended | None:
         outcome = _outcome(context, running)
         if running.reason is Reason.LOST:
             return None
-        if running.reason is Reason.HANDED_BACK and outcome.status is not Status.SUCCEEDED:
+        if _is_unfinished(running, outcome):
             context.endings.hand_back(claim)
             return None
         return Ended(claim, outcome, reply_to)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -13,7 +12,6 @@ from typing import Any
 from celery.worker import state
 from celery.worker.strategy import default as stock_strategy
 
-from faas.domain.ids import is_id
 from faas.queueing import transport
 from faas.queueing.names import QUEUE
 from faas.worker.context import current
@@ -36,7 +34,7 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
     revoked = consumer.controller.state.revoked
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **extra: Any) -> None:
-        invocation_id = _invocation_id(message)
+        invocation_id = transport.invocation_id(message.body)
         if invocation_id is None:
             log.error("a message of %s holds no id, and was dropped", task.name)
             # As Celery's own request does. Its loop calls this later: there a wrong call would end the whole worker.
@@ -105,12 +103,3 @@ class _Active:
             "delivery_info": {"exchange": "", "routing_key": QUEUE, "priority": 0, "redelivered": False},
             "worker_pid": os.getpid(),
         }
-
-
-def _invocation_id(message: Any) -> str | None:
-    """The first argument of a message of protocol 2, where it is an id."""
-    try:
-        (first, *_), _kwargs, _embed = json.loads(message.body)
-    except (ValueError, TypeError):
-        return None
-    return first if isinstance(first, str) and is_id(first) else None

@@ -2,30 +2,8 @@
 -- and planned at every call, a millisecond for a claim), and never compiled. A place is taken and given back by one statement where there were two.
 -- The ends of many attempts are one update for each function. A claim brings no revision: those never change, and workers keep them.
 
-CREATE OR REPLACE FUNCTION faas_admit(p_function uuid) RETURNS SETOF uuid LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
-DECLARE
-    v_free integer;
-    v_now timestamptz := clock_timestamp();
-    v_ids uuid[];
-BEGIN
-    SELECT capacity - used INTO v_free FROM slots WHERE function_id = p_function FOR UPDATE;
-    IF v_free IS NULL OR v_free <= 0 THEN
-        RETURN;
-    END IF;
-    v_ids := ARRAY(
-        SELECT id FROM invocations
-        WHERE function_id = p_function AND status = 'queued' AND admitted_at IS NULL AND due_at <= v_now
-          AND (expires_at IS NULL OR attempts > 0 OR expires_at > v_now)
-        ORDER BY due_at, id LIMIT v_free FOR UPDATE SKIP LOCKED
-    );
-    IF cardinality(v_ids) = 0 THEN
-        RETURN;
-    END IF;
-    UPDATE invocations SET admitted_at = v_now, published_at = v_now WHERE id = ANY (v_ids);
-    UPDATE slots SET used = used + cardinality(v_ids) WHERE function_id = p_function;
-    RETURN QUERY SELECT unnest(v_ids);
-END $$;
+ALTER FUNCTION faas_admit(uuid) SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION faas_admit(uuid) SET jit = off;
 
 -- Accept an invocation (see 0003_scheduling.sql for the verdicts). The lock on the function's slots is taken with the place, if there is one; a place
 -- that is not used after all is given back before anybody else sees it.

@@ -6,7 +6,6 @@ import base64
 import json
 import queue
 import threading
-from types import SimpleNamespace
 
 import pytest
 from factories import eventually, function, invocation, worker
@@ -14,9 +13,9 @@ from factories import eventually, function, invocation, worker
 from faas.db import invocations
 from faas.domain import ids
 from faas.domain.invocation import Status
+from faas.queueing.transport import invocation_id
 from faas.results.endings import Endings
 from faas.worker.dispatch import Arrival, Dispatcher
-from faas.worker.strategy import _invocation_id
 
 
 @pytest.fixture
@@ -187,7 +186,7 @@ def test_only_an_id_in_its_place_is_taken_from_a_message():
     one = ids.uuid7()
 
     def read(body):
-        return _invocation_id(SimpleNamespace(body=body if isinstance(body, bytes) else json.dumps(body).encode()))
+        return invocation_id(body if isinstance(body, bytes) else json.dumps(body).encode())
 
     assert read([[one], {}, {}]) == one
     for wrong in ([[1], {}, {}], [["x"], {}, {}], [[], {}, {}], {}, [], "x", b"\xff", b"", base64.b64encode(b"x")):
