@@ -229,10 +229,8 @@ class Endings:
         done = [(ticket, ticket.finished) for ticket in group if ticket.finished and ticket.finished.applied]
         over = [(ticket, finished) for ticket, finished in done if finished.status and finished.status.terminal]
         for ticket, finished in done:
-            # Each success at INFO would be a good part of what it costs; the record has it.
-            level = logging.DEBUG if finished.status is Status.SUCCEEDED else logging.INFO
-            if log.isEnabledFor(level):
-                log.log(level, "attempt ended", extra={"fields": _fields(ticket.end, finished)})
+            if log.isEnabledFor(logging.INFO):
+                log.info("attempt ended", extra={"fields": _fields(ticket.end, finished)})
         self._publisher.announce(
             run=admitted,
             ended=[ticket.end.invocation_id for ticket, _ in over],
