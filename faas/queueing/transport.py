@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from kombu.transport import redis as stock
@@ -31,12 +29,12 @@ class Intake(Protocol):
         """How many it would take now."""
         ...
 
-    def take(self, invocation_id: str, reply_to: str | None, deliver: Callable[[], None]) -> None:
+    def take(self, invocation_id: str, reply_to: str | None, message: dict[str, Any]) -> None:
         """One that was published.
 
         Args:
             reply_to: the channel on which its end is waited for.
-            deliver: gives the message to Celery after all; to be called in the thread of its event loop.
+            message: as it came.
         """
         ...
 
@@ -103,11 +101,10 @@ class Transport(stock.Transport):
     def _deliver(self, message: Any, queue: str) -> None:
         """A message that came: to the intake where it is an invocation's, else on to Celery."""
         found = _invocation(message) if _intake is not None and queue == names.QUEUE else None
-        deliver: Callable[..., None] = super()._deliver
         if found is None or _intake is None:
-            deliver(message, queue)
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
         else:
-            _intake.take(*found, partial(deliver, message, queue))
+            _intake.take(*found, message)
 
 
 def _invocation(message: Any) -> tuple[str, str | None] | None:

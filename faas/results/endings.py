@@ -212,7 +212,11 @@ class Endings:
             return
         for ticket, finished in zip(group, done, strict=True):
             ticket.finished = finished
-        self._announce(group, admitted)
+        try:
+            self._announce(group, admitted)
+        except Exception:
+            # They are written: the reconciler publishes who follows, and who waits looks for himself.
+            log.exception("ends were not announced")
 
     def _persist(self, ends: list[AttemptEnd]) -> tuple[list[Finished], list[str]]:
         pause = _FIRST_PAUSE

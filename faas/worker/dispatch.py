@@ -112,10 +112,15 @@ class Dispatcher:
 
     def room(self) -> int:
         """How many more messages are wanted: as many in hand as may run at once, beside those that do. None by a worker that stops."""
-        room = 0 if self._draining.is_set() else self._depth - self._arrivals.qsize()
+        room = self._room()
         if room <= 0:
+            # Looked at again after the mark is set: whoever takes some out in between has not seen it.
             self._full = True
+            room = self._room()
         return room
+
+    def _room(self) -> int:
+        return 0 if self._draining.is_set() else self._depth - self._arrivals.qsize()
 
     def tell_of_room(self, tell: Callable[[], None]) -> None:
         """Name who is to be told when there is room again."""
@@ -138,12 +143,20 @@ class Dispatcher:
             self._free.acquire()
             self._wait_for_room()
             batch, more = self._gather(first)
-            if self._full and self.room() > 0:
-                self._full = False
-                self._tell()
+            self._say_that_there_is_room()
             self._dispatch(batch)
             if not more:
                 return
+
+    def _say_that_there_is_room(self) -> None:
+        if not self._full or self._room() <= 0:
+            return
+        self._full = False
+        try:
+            self._tell()
+        except Exception as error:
+            # Celery's loop is between two connections; it looks by itself when it is back.
+            log.debug("nobody to be told of room: %s", error)
 
     def _gather(self, first: Arrival) -> tuple[list[Arrival], bool]:
         """All that is there and has a free thread, at most a batch; and whether to go on after it."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from celery.worker import state
 from celery.worker.strategy import default as stock_strategy
+from kombu.transport.virtual import Message
 
 from faas.queueing import transport
 from faas.queueing.names import QUEUE
@@ -29,51 +30,63 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
     dispatcher = current().dispatcher
     if dispatcher is None:
         return stock
-    intake = _Intake(dispatcher, task.name, consumer)
+    intake = _Intake(dispatcher, task.name, consumer, stock)
     transport.hand_to(intake)
-    revoked = consumer.controller.state.revoked
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **extra: Any) -> None:
         invocation_id = transport.invocation_id(message.body)
+        # As Celery's own request does. Its loop calls this later: there a wrong call would end the whole worker.
+        ack(log, consumer.connection_errors)
         if invocation_id is None:
             log.error("a message of %s holds no id, and was dropped", task.name)
-            # As Celery's own request does. Its loop calls this later: there a wrong call would end the whole worker.
-            ack(log, consumer.connection_errors)
-            return
-        # Claimed already: the intake had it first.
-        revoked.discard(invocation_id)
-        stock(message, body, ack, reject, callbacks, **extra)
+        else:
+            intake.accept(invocation_id, None, lambda: message)
 
     return on_message
 
 
 class _Intake:
-    """Hands invocations to the dispatcher; those that need a thread come back into Celery's loop, with their claims in hand.
+    """Hands invocations to the dispatcher; those that need a thread go through Celery's own strategy, with their claims in hand.
 
     Args:
         consumer: Celery's.
+        stock: the strategy.
     """
 
-    def __init__(self, dispatcher: Dispatcher, name: str, consumer: Any) -> None:
-        self._dispatcher, self._name, self._consumer = dispatcher, name, consumer
+    def __init__(self, dispatcher: Dispatcher, name: str, consumer: Any, stock: Callable[..., Any]) -> None:
+        self._dispatcher, self._name, self._consumer, self._stock = dispatcher, name, consumer, stock
         dispatcher.tell_of_room(lambda: consumer.hub.call_soon(_nothing))
 
     def room(self) -> int:
         """See `faas.queueing.transport.Intake`."""
         return self._dispatcher.room()
 
-    def take(self, invocation_id: str, reply_to: str | None, deliver: Callable[[], None]) -> None:
+    def take(self, invocation_id: str, reply_to: str | None, message: dict[str, Any]) -> None:
         """See `faas.queueing.transport.Intake`."""
+        consumer = self._consumer.task_consumer
+        self.accept(invocation_id, reply_to, partial(Message, message, consumer.channel, accept=consumer.accept))
+
+    def accept(self, invocation_id: str, reply_to: str | None, make_message: Callable[[], Any]) -> None:
+        """Hand an invocation to the dispatcher, and its message on to Celery where that is needed."""
         active = _Active(invocation_id, self._name, self._consumer.hostname)
         self._dispatcher.arrived(
             Arrival(
                 invocation_id,
-                partial(self._consumer.hub.call_soon, deliver),
+                partial(self._go_on, invocation_id, make_message),
                 reply_to,
                 begun=partial(state.task_accepted, active),
                 ended=partial(state.task_ready, active),
             )
         )
+
+    def _go_on(self, invocation_id: str, make_message: Callable[[], Any]) -> None:
+        # Not by way of Celery's loop: what waits there is lost with the connection, and a claim would wait for it for ever.
+        self._consumer.controller.state.revoked.discard(invocation_id)
+        self._stock(make_message(), None, _settled, _settled, ())
+
+
+def _settled(*_: Any) -> None:
+    """A message was settled when it came."""
 
 
 def _nothing() -> None:

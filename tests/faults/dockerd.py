@@ -1,7 +1,7 @@
 """A Docker daemon of the suite's own: it can be restarted and killed without harm to anybody else's containers.
 
-It shares nothing with the machine's daemon: data, state, socket and containerd's namespace are its own, and it touches neither bridges nor the
-firewall. It has the runtime images that the machine's daemon has.
+It shares nothing with the machine's daemon: data, state, socket and containerd's namespace are its own, and so is its network: a daemon that is told
+to have no bridge removes `docker0` wherever it runs. It has the runtime images that the machine's daemon has.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Dockerd:
         self.program = Program(
             "dockerd",
             (
+                "unshare",
+                "--net",
                 "dockerd",
                 f"--data-root={folder / 'data'}",
                 f"--exec-root={folder / 'run'}",

@@ -34,7 +34,7 @@ def test_what_expired_ends_and_who_comes_next_is_published(reconciler, database,
     def all_heard():
         message = heard.get_message(ignore_subscribe_messages=True, timeout=1)
         if message:
-            messages.append(message["data"])
+            messages.extend(message["data"].split())
         return len(messages) == len(late)
 
     eventually(all_heard)
