@@ -38,7 +38,8 @@ class Settings:
         worker_lease: a worker that has not beaten for this long is lost.
         worker_grace: how long running invocations may finish after SIGTERM.
         worker_stem_cells: generic sandboxes kept ready for each runtime.
-        worker_keep_alive: an idle sandbox leaves after this long.
+        worker_keep_alive: an idle sandbox leaves after this long, while its function's rhythm is not known.
+        worker_keep_alive_longest: the most that is learned from a rhythm; 0 learns nothing.
         worker_memory_mb: the memory of all sandboxes of a worker together.
         platform_retries: how often a `Platform.*` failure is tried again.
         queue_limit: as many invocations may be queued; 0 for any number.
@@ -65,6 +66,7 @@ class Settings:
     worker_grace: float
     worker_stem_cells: int
     worker_keep_alive: float
+    worker_keep_alive_longest: float
     worker_memory_mb: int
     platform_retries: int
     queue_limit: int
@@ -108,6 +110,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_grace=env.number("WORKER_GRACE", 20.0, 0.0, 900.0),
         worker_stem_cells=env.integer("WORKER_STEM_CELLS", 1, 0, 64),
         worker_keep_alive=env.number("WORKER_KEEP_ALIVE", 300.0, 0.0, 86400.0),
+        worker_keep_alive_longest=env.number("WORKER_KEEP_ALIVE_LONGEST", 3600.0, 0.0, 604800.0),
         worker_memory_mb=env.integer("WORKER_MEMORY_MB", _default_memory_mb(), 64, 1 << 24),
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),
         queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),

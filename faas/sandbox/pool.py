@@ -17,7 +17,7 @@ from faas.domain.function import Network, Revision, Runtime
 from faas.errors import SandboxError
 from faas.sandbox.engine import Engine, Sandbox
 from faas.sandbox.idle import Held, Idle
-from faas.sandbox.keep_alive import FixedKeepAlive
+from faas.sandbox.keep_alive import KeepAlive
 from faas.sandbox.stems import Kind, Stems
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,8 @@ class Pool:
 
     Args:
         stem_cells: kept ready for each runtime and network in use; 0 for none. After bursts of cold starts more are, as `Stems` tells.
-        keep_alive_s: how long an idle sandbox stays; 0 keeps none.
+        keep_alive_s: how long an idle sandbox stays while its function's rhythm is not known; 0 keeps none.
+        longest_keep_alive_s: how long one may stay at most when it is (see `KeepAlive`); 0 learns nothing.
         memory_mb: the budget. A function that is larger than all of it runs when nothing else does.
         starts: sandboxes that are started at once, for calls and for stock together.
         warm: runtimes whose stem cells are made before the first call of one.
@@ -69,11 +70,12 @@ class Pool:
         stem_cells: int,
         keep_alive_s: float,
         memory_mb: int,
+        longest_keep_alive_s: float = 0.0,
         starts: int = 2,
         warm: tuple[Runtime, ...] = (),
     ) -> None:
         self._engine = engine
-        self._keep_alive = FixedKeepAlive(keep_alive_s)
+        self._keep_alive = KeepAlive(keep_alive_s, longest_keep_alive_s)
         self._budget_mb = memory_mb
         self._free_starts = starts
         self._lock = threading.Lock()
@@ -101,7 +103,10 @@ class Pool:
         with self._lock:
             if self._closed or self._waiting[key]:
                 return None
-            return self._take_warm(key)
+            warm = self._take_warm(key)
+            if warm is not None:
+                self._keep_alive.called(key[0], time.monotonic())
+            return warm
 
     def acquire(self, revision: Revision, *, timeout_s: float) -> tuple[Sandbox, bool]:
         """A sandbox for one call, which must come back by `release` or `discard`.
@@ -117,6 +122,7 @@ class Pool:
             SandboxError: none could be had in time, or started; or the pool is closed.
         """
         with self._lock:
+            self._keep_alive.called(revision.key[0], time.monotonic())
             warm = None if self._closed else self._take_warm(revision.key)
         if warm is not None:
             return warm, False
@@ -134,7 +140,7 @@ class Pool:
             held = self._busy.pop(sandbox.id, None)
             if held is None:
                 return
-            seconds = self._keep_alive.seconds_for(held.key)
+            seconds = self._keep_alive.seconds_for(held.key[0])
             if usable and seconds > 0 and not self._closed:
                 self._idle.add(Held(sandbox, held.key, held.memory_mb, time.monotonic() + seconds))
                 self._changed.notify_all()
