@@ -40,6 +40,7 @@ class Settings:
         worker_stem_cells: generic sandboxes kept ready for each runtime.
         worker_keep_alive: an idle sandbox leaves after this long, while its function's rhythm is not known.
         worker_keep_alive_longest: the most that is learned from a rhythm; 0 learns nothing.
+        worker_freeze_after: an idle sandbox is frozen after this long; 0 for never.
         worker_memory_mb: the memory of all sandboxes of a worker together.
         platform_retries: how often a `Platform.*` failure is tried again.
         queue_limit: as many invocations may be queued; 0 for any number.
@@ -67,6 +68,7 @@ class Settings:
     worker_stem_cells: int
     worker_keep_alive: float
     worker_keep_alive_longest: float
+    worker_freeze_after: float
     worker_memory_mb: int
     platform_retries: int
     queue_limit: int
@@ -110,6 +112,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         worker_grace=env.number("WORKER_GRACE", 20.0, 0.0, 900.0),
         worker_stem_cells=env.integer("WORKER_STEM_CELLS", 1, 0, 64),
         worker_keep_alive=env.number("WORKER_KEEP_ALIVE", 300.0, 0.0, 86400.0),
+        worker_freeze_after=env.number("WORKER_FREEZE_AFTER", 10.0, 0.0, 86400.0),
         worker_keep_alive_longest=env.number("WORKER_KEEP_ALIVE_LONGEST", 3600.0, 0.0, 604800.0),
         worker_memory_mb=env.integer("WORKER_MEMORY_MB", _default_memory_mb(), 64, 1 << 24),
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),

@@ -46,6 +46,14 @@ class Body(Protocol):
         """How many processes live in it: no zombies, and threads don't count. None where that can't be known. Never raises."""
         ...
 
+    def freeze(self) -> bool:
+        """Let nothing in it run until `thaw`; False where that can't be done. Never raises."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it run on. Idempotent, never raises."""
+        ...
+
     def remove(self) -> None:
         """Leave nothing of it behind but the exchange, which is the session's. Idempotent, never raises."""
         ...

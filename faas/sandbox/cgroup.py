@@ -31,12 +31,13 @@ class ControlGroup:
 
     Attributes:
         version: 1 or 2.
-        memory, cpu: the folders that hold these controllers' files; the same one in version 2. None where the controller is not there.
+        memory, cpu, freezer: the folders that hold these controllers' files; the same one in version 2. None where the controller is not there.
     """
 
     version: int
     memory: Path
     cpu: Path | None
+    freezer: Path | None = None
 
     def limit(self, memory_mb: int, cpus: float) -> bool:
         """Set the limits; swap is never had.
@@ -95,6 +96,24 @@ class ControlGroup:
         except OSError:
             return None
 
+    def freeze(self) -> bool:
+        """Let none of its processes run until `thaw`; whether that could be done."""
+        return self._set_frozen("FROZEN", 1)
+
+    def thaw(self) -> bool:
+        """Let its processes run on; whether that could be done."""
+        return self._set_frozen("THAWED", 0)
+
+    def _set_frozen(self, state: str, number: int) -> bool:
+        try:
+            if self.version == 1:
+                self._write(self.freezer, "freezer.state", state)
+            else:
+                self._write(self.freezer, "cgroup.freeze", number)
+        except OSError:
+            return False
+        return True
+
     def _path(self, name: str) -> str:
         # Text, since five files are opened for each call: a `Path` costs as much as the kernel's part.
         return f"{self.memory}/{name}"
@@ -124,13 +143,13 @@ def find(pid: int, container_id: str, *, proc: Path = _PROC) -> ControlGroup | N
     except OSError:
         return None
     memory, version = _folder("memory", groups, mounts), 1
-    cpu = _folder("cpu", groups, mounts)
+    cpu, freezer = _folder("cpu", groups, mounts), _folder("freezer", groups, mounts)
     if memory is None:
         memory, version = _folder("", groups, mounts), 2
-        cpu = memory
+        cpu = freezer = memory
     if memory is None or container_id not in str(memory) or not memory.is_dir():
         return None
-    return ControlGroup(version, memory, cpu)
+    return ControlGroup(version, memory, cpu, freezer)
 
 
 def quota_us(cpus: float) -> int:

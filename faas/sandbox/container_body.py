@@ -50,7 +50,7 @@ class ContainerBody:
         self._background = background
         self._lock = threading.Lock()
         self._death: Death | None = None
-        self._removed = False
+        self._removed = self._killed = self._frozen = False
         self._oom_kills = 0
         with translated("look at a sandbox"):
             container.reload()
@@ -78,6 +78,9 @@ class ContainerBody:
         with self._lock:
             if self._removed or self._death is not None:
                 return
+            self._killed = True
+            # A frozen process of version 1 does not take the signal.
+            self._thaw()
             if self._pidfd is not None:
                 try:
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -116,6 +119,24 @@ class ContainerBody:
     def processes(self) -> int | None:
         """See `Body.processes`."""
         return self._group.processes() if self._group else None
+
+    def freeze(self) -> bool:
+        """See `Body.freeze`. Through the kernel alone: Docker takes 20 ms over it."""
+        with self._lock:
+            if self._group is None or self._killed or not self._group.freeze():
+                return False
+            self._frozen = True
+            return True
+
+    def thaw(self) -> None:
+        """See `Body.thaw`."""
+        with self._lock:
+            self._thaw()
+
+    def _thaw(self) -> None:
+        if self._frozen and self._group is not None:
+            self._group.thaw()
+            self._frozen = False
 
     def remove(self) -> None:
         """See `Body.remove`. Docker takes 0.1 s over it, so it is done in the background; the engine waits for it when it is closed."""

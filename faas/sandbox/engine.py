@@ -131,6 +131,10 @@ class Sandbox(Protocol):
         """The last part of `invoke`. Where the call got no answer, it may wait for seconds to learn how the sandbox ended."""
         ...
 
+    def freeze(self) -> None:
+        """Let nothing in it run until the next call, where that can be done. Only while it is idle; idempotent, never raises."""
+        ...
+
     def kill(self) -> None:
         """End everything in it at once. Idempotent, from any thread, does not wait and never raises."""
         ...

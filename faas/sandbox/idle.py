@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +11,13 @@ from faas.sandbox.engine import Sandbox
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A sandbox that belongs to a revision. `leaves_at` (monotonic) counts while it is idle."""
+    """A sandbox that belongs to a revision. `freezes_at` and `leaves_at` (monotonic) count while it is idle."""
 
     sandbox: Sandbox
     key: tuple[str, int]
     memory_mb: int
     leaves_at: float = 0.0
+    freezes_at: float = math.inf
 
 
 class Idle:

@@ -7,6 +7,7 @@ first; a call that finds everything busy waits, first come, first served. Stem c
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -59,6 +60,8 @@ class Pool:
         keep_alive_s: how long an idle sandbox stays while its function's rhythm is not known; 0 keeps none.
         longest_keep_alive_s: how long one may stay at most when it is (see `KeepAlive`); 0 learns nothing.
         memory_mb: the budget. A function that is larger than all of it runs when nothing else does.
+        freeze_after_s: an idle sandbox is frozen after so long, where the engine can: what the function left running there runs no more until the next
+            call; None for never.
         starts: sandboxes that are started at once, for calls and for stock together.
         warm: runtimes whose stem cells are made before the first call of one.
     """
@@ -71,11 +74,13 @@ class Pool:
         keep_alive_s: float,
         memory_mb: int,
         longest_keep_alive_s: float = 0.0,
+        freeze_after_s: float | None = None,
         starts: int = 2,
         warm: tuple[Runtime, ...] = (),
     ) -> None:
         self._engine = engine
         self._keep_alive = KeepAlive(keep_alive_s, longest_keep_alive_s)
+        self._freeze_after_s = math.inf if freeze_after_s is None else freeze_after_s
         self._budget_mb = memory_mb
         self._free_starts = starts
         self._lock = threading.Lock()
@@ -142,7 +147,8 @@ class Pool:
                 return
             seconds = self._keep_alive.seconds_for(held.key[0])
             if usable and seconds > 0 and not self._closed:
-                self._idle.add(Held(sandbox, held.key, held.memory_mb, time.monotonic() + seconds))
+                now = time.monotonic()
+                self._idle.add(Held(sandbox, held.key, held.memory_mb, now + seconds, now + self._freeze_after_s))
                 self._changed.notify_all()
             else:
                 self._drop(held)
@@ -309,7 +315,7 @@ class Pool:
         """Wait for a stem cell to be wanted; None once the pool is closed. Idle sandboxes leave meanwhile."""
         with self._lock:
             while not self._closed:
-                self._evict_expired()
+                self._tend_idle()
                 # Calls that wait for their turn go first.
                 if self._free_starts and not self._wanting_start:
                     kind = self._stems.next_wanted(time.monotonic())
@@ -319,13 +325,15 @@ class Pool:
                 self._work.wait(_TICK_S)
         return None
 
-    def _evict_expired(self) -> None:
+    def _tend_idle(self) -> None:
         now = time.monotonic()
         for held in self._idle:
-            if held.leaves_at > now:
-                continue
-            self._idle.remove(held)
-            self._drop(held)
+            if held.leaves_at <= now:
+                self._idle.remove(held)
+                self._drop(held)
+            elif held.freezes_at <= now:
+                # A write of 0.1 ms under the lock: so no call can take it meanwhile.
+                held.sandbox.freeze()
         self._close_later(self._stems.surplus(now))
 
     def _restock(self, kind: Kind) -> None:

@@ -49,6 +49,7 @@ class Session:
         self._spoiled = False
         self._loading_log: Log | None = None
         self._memory_mb = 0
+        self._frozen = False
         self._processes: int | None = None
 
     @property
@@ -114,6 +115,9 @@ class Session:
         """See `Sandbox.begin`."""
         if not self.usable:
             raise SandboxError("the sandbox died while it was idle")
+        if self._frozen:
+            self._frozen = False
+            self._body.thaw()
         log, self._loading_log = call.log or self._loading_log or Log(), None
         # What was printed after the last answer belongs to no call.
         self._channel.drain(None)
@@ -179,6 +183,11 @@ class Session:
     def _spoil(self) -> None:
         self._spoiled = True
         self._body.kill()
+
+    def freeze(self) -> None:
+        """See `Sandbox.freeze`."""
+        if not self._frozen:
+            self._frozen = self._body.freeze()
 
     def kill(self) -> None:
         """See `Sandbox.kill`."""

@@ -125,6 +125,13 @@ class ProcessBody:
         # Of deeper ones the parents are counted, which is enough to know that something is left.
         return len([pid for pid in {*_children(self._process.pid), *_children(agent)} if _lives(pid)])
 
+    def freeze(self) -> bool:
+        """Not done: a control group takes root."""
+        return False
+
+    def thaw(self) -> None:
+        """Nothing is ever frozen."""
+
     def remove(self) -> None:
         """See `Body.remove`. The worker does not wait for a supervisor that was stopped: its death kills the agent too."""
         self.kill()

@@ -87,6 +87,7 @@ def open_context(settings: Settings, threads: int) -> Context:
         stem_cells=settings.worker_stem_cells,
         keep_alive_s=settings.worker_keep_alive,
         longest_keep_alive_s=settings.worker_keep_alive_longest,
+        freeze_after_s=settings.worker_freeze_after or None,
         memory_mb=settings.worker_memory_mb,
     )
     fast = settings.worker_dispatch == "fast"

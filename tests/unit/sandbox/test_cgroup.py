@@ -75,7 +75,7 @@ def test_version_1_is_found_on_a_hybrid_host(host):
 
 def test_version_2_is_found(host):
     group, folder = version_2(host)
-    assert group == ControlGroup(2, folder, folder)
+    assert group == ControlGroup(2, folder, folder, folder)
 
 
 def test_a_mount_of_a_part_of_the_tree_is_followed(host):
@@ -127,6 +127,28 @@ def test_limits_that_can_not_be_set_are_an_error(host):
     (folder / "memory.max").mkdir()
     with pytest.raises(SandboxError, match="64 MB and 1 CPUs can't be set"):
         group.limit(64, 1)
+
+
+def test_version_1_is_frozen_by_a_controller_of_its_own(host):
+    freezer = put(host.mount("sys/fs/cgroup/freezer", "cgroup", "rw,freezer") / "docker" / ID, "freezer.state")
+    put(host.mount("sys/fs/cgroup/memory", "cgroup", "rw,memory") / "docker" / ID)
+    group = host.container(f"7:freezer:/docker/{ID}\n4:memory:/docker/{ID}\n")
+    assert group.freeze() is True
+    assert (freezer / "freezer.state").read_text() == "FROZEN"
+    assert group.thaw() is True
+    assert (freezer / "freezer.state").read_text() == "THAWED"
+
+
+def test_version_2_is_frozen(host):
+    group, folder = version_2(host, "cgroup.freeze")
+    assert group.freeze() is True
+    assert (folder / "cgroup.freeze").read_text() == "1"
+    assert group.thaw() is True
+    assert (folder / "cgroup.freeze").read_text() == "0"
+
+
+def test_where_it_can_not_be_frozen_it_is_said(host):
+    assert version_1(host)[0].freeze() is False
 
 
 def test_version_1_counters(host):

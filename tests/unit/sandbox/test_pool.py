@@ -30,6 +30,7 @@ class MemorySandbox:
         self.usable = True
         self.closed = threading.Event()
         self.owner: tuple[str, int] | None = None
+        self.frozen = threading.Event()
 
     def specialise(self, revision: Revision, code: Path, timeout_ms: int) -> Outcome | int:
         self.owner = revision.key
@@ -37,6 +38,9 @@ class MemorySandbox:
 
     def invoke(self, call: Call) -> Outcome:
         return failed("Error", "it runs nothing")
+
+    def freeze(self) -> None:
+        self.frozen.set()
 
     def kill(self) -> None:
         self.usable = False
@@ -230,6 +234,16 @@ def test_idle_ones_leave_after_the_keep_alive_and_busy_ones_stay(make: Make) -> 
     assert idle.closed.wait(PATIENCE_S)
     assert not busy.closed.is_set()
     until(lambda: pool.stats().used_mb == 128)
+
+
+def test_idle_ones_are_frozen_after_a_while_and_busy_ones_are_not(make: Make) -> None:
+    pool = make(freeze_after_s=0.2)
+    of = revision()
+    idle, busy = pool.acquire(of, timeout_s=PATIENCE_S)[0], pool.acquire(of, timeout_s=PATIENCE_S)[0]
+    pool.release(idle)
+    assert idle.frozen.wait(PATIENCE_S)
+    assert not busy.frozen.is_set()
+    assert pool.acquire(of, timeout_s=PATIENCE_S) == (idle, False)
 
 
 def test_without_keep_alive_none_is_kept(make: Make) -> None:
