@@ -16,8 +16,9 @@ CANCEL = "faas:cancel"
 FOLLOW = "faas:follow"
 LOG = "faas:log:"
 
-# Set by the reconciler alone: if publishers set it too, the first of them after a wipe would hide the wipe. Where it is gone, Redis was wiped, and
-# all that was published must be published again.
+# Holds which start of the server it was set under. Set by the reconciler alone: if publishers set it too, the first of them after a wipe would hide the
+# wipe. Where it is gone, Redis was wiped; where it names another start, Redis may have come back with an old state. Then all that was published must be
+# published again.
 EPOCH = "faas:epoch"
 
 

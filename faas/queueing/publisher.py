@@ -86,8 +86,16 @@ class Publisher:
             log.warning("not announced, the reconciler will: %s", error)
 
     def wiped(self) -> bool:
-        """Whether Redis was wiped since this was last asked (by anybody). Raises BrokerDown."""
-        return bool(self._run(lambda client: client.set(names.EPOCH, "1", nx=True)))
+        """Whether Redis may have lost something since this was last asked (by anybody): it was wiped, or started again, maybe from an old file.
+
+        Raises BrokerDown.
+        """
+
+        def ask(client: redis.Redis) -> bool:
+            mark = _start_of(client)
+            return bool(client.set(names.EPOCH, mark, get=True) != mark)
+
+        return bool(self._run(ask))
 
     def backlog(self) -> int:
         """How many messages wait in Redis. Raises BrokerDown."""
@@ -128,6 +136,15 @@ class Publisher:
             if self._client is None or self._pid != os.getpid():
                 self._client, self._pid = connect(self._url), os.getpid()
             return self._client
+
+
+def _start_of(client: redis.Redis) -> str:
+    """A text that is another one after each start of the server."""
+    try:
+        return str(client.info("server")["run_id"])
+    except (redis.exceptions.NoPermissionError, KeyError):
+        # An operator may forbid the command; then only a wipe is noticed.
+        return "unknown"
 
 
 def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -80,6 +81,27 @@ def test_a_wipe_is_noticed_once_however_much_is_published_after_it(publisher, cl
     publisher.invocations([ids.uuid7()])
     assert publisher.wiped()
     assert not publisher.wiped()
+
+
+def test_a_state_of_another_start_is_noticed(publisher, client):
+    publisher.wiped()
+    # As after a start with a file that was written under an earlier one.
+    client.set(names.EPOCH, "the run id of an earlier start")
+    assert publisher.wiped()
+    assert not publisher.wiped()
+
+
+def test_where_the_server_s_start_may_not_be_asked_a_wipe_is_noticed_all_the_same(redis_url, client):
+    client.execute_command("ACL", "SETUSER", "narrow", "on", ">narrow", "~*", "&*", "+@all", "-info")
+    opened = Publisher(f"redis://narrow:narrow@{urlsplit(redis_url).netloc.rpartition('@')[2]}/0")
+    try:
+        assert opened.wiped()
+        assert not opened.wiped()
+        client.delete(names.EPOCH)
+        assert opened.wiped()
+    finally:
+        opened.close()
+        client.execute_command("ACL", "DELUSER", "narrow")
 
 
 @pytest.mark.parametrize(
