@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from e2e.cluster import eventually
@@ -14,13 +14,14 @@ from faults.platform import Platform
 
 
 @contextlib.contextmanager
-def running(root: Path, engine: str) -> Iterator[Platform]:
+def running(root: Path, engine: str, make: Callable[[Path, str], Platform] = Platform) -> Iterator[Platform]:
     """A running platform; with the engine `container`, on a Docker daemon of its own where that can be. At its end no process is left.
 
     Args:
         root: an empty folder for everything.
+        make: makes it.
     """
-    platform = Platform(root, engine)
+    platform = make(root, engine)
     try:
         if engine == "container":
             # Not below `root`: its path may be too long for a socket's.

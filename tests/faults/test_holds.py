@@ -117,6 +117,36 @@ def test_a_redis_that_comes_back_empty_with_two_hundred_queued_loses_nothing(clu
     assert ended_once(cluster, ids)
 
 
+def test_a_redis_that_comes_back_with_an_old_state_loses_nothing_and_starts_nothing_twice(cluster: Platform) -> None:
+    function = cluster.deploy(max_concurrency=200)
+    file = cluster.root / "redis" / "dump.rdb"
+    for worker in cluster.workers:
+        cluster.end(worker, signal.SIGKILL)
+    old = cluster.submit_all(function, [{"token": n} for n in range(50)])
+    with cluster.redis() as client:
+        client.save()
+    for worker in cluster.workers:
+        cluster.come_back(worker)
+    assert {record["attempts"] for record in cluster.wait_all(old)} == {1}
+    for worker in cluster.workers:
+        cluster.end(worker, signal.SIGKILL)
+    new = cluster.submit_all(function, [{"token": n} for n in range(50, 100)])
+    cluster.end("redis", signal.SIGKILL)
+    try:
+        # Its file has the messages of those that have ended, and none of those that wait.
+        cluster.come_back("redis")
+        assert cluster.backlog() >= 50
+    finally:
+        file.unlink()
+    for worker in cluster.workers:
+        cluster.come_back(worker)
+    records = cluster.wait_all(old + new)
+    assert [(record["status"], record["attempts"], record["result"]["token"]) for record in records] == [
+        ("succeeded", 1, n) for n in range(100)
+    ]
+    assert ended_once(cluster, old + new)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_a_postgresql_that_is_restarted_under_load_takes_no_promise_with_it(
     cluster: Platform, number: signal.Signals
