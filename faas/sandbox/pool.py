@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # How late an idle sandbox may leave: the price for not waking a thread at every release.
 _TICK_S = 1.0
+# How often a call that waits looks whether it is still wanted.
+_LOOK_S = 0.25
 _CLOSERS = 4
 
 
@@ -113,18 +116,21 @@ class Pool:
                 self._keep_alive.called(key[0], time.monotonic())
             return warm
 
-    def acquire(self, revision: Revision, *, timeout_s: float) -> tuple[Sandbox, bool]:
+    def acquire(
+        self, revision: Revision, *, timeout_s: float, given_up: Callable[[], bool] = lambda: False
+    ) -> tuple[Sandbox, bool]:
         """A sandbox for one call, which must come back by `release` or `discard`.
 
         Args:
             timeout_s: how long to wait for memory, and for the turn to start a sandbox.
+            given_up: whether the call is not wanted any more; looked at while it waits, every quarter of a second.
 
         Returns:
             The sandbox, and whether the start is cold: then it is a generic one that the caller has to specialise. Else it is one of
             exactly this revision, the most recently used.
 
         Raises:
-            SandboxError: none could be had in time, or started; or the pool is closed.
+            SandboxError: none could be had in time, or started; the call was given up; or the pool is closed.
         """
         with self._lock:
             self._keep_alive.called(revision.key[0], time.monotonic())
@@ -132,7 +138,7 @@ class Pool:
         if warm is not None:
             return warm, False
         wait = _Wait(revision.key, (revision.spec.runtime, revision.spec.network), revision.spec.memory_mb)
-        self._reserve(wait, timeout_s)
+        self._reserve(wait, timeout_s, given_up)
         sandbox = self._started(wait) if wait.sandbox is None else wait.sandbox
         if wait.cold:
             self._take_over(sandbox, wait)
@@ -193,7 +199,7 @@ class Pool:
 
     # -- calls
 
-    def _reserve(self, wait: _Wait, timeout_s: float) -> None:
+    def _reserve(self, wait: _Wait, timeout_s: float, given_up: Callable[[], bool]) -> None:
         """Wait until the call has a sandbox, or memory and the turn to start one."""
         deadline = time.monotonic() + timeout_s
         with self._lock:
@@ -201,7 +207,11 @@ class Pool:
             self._waiting[wait.key] += 1
             try:
                 while not self._serve(wait):
-                    if not self._changed.wait(deadline - time.monotonic()):
+                    if given_up():
+                        raise SandboxError("the call was given up while it waited for a sandbox")
+                    left = deadline - time.monotonic()
+                    self._changed.wait(min(left, _LOOK_S))
+                    if left <= 0:
                         raise SandboxError(
                             f"no {'sandbox' if wait.granted else 'memory for a sandbox'} was free in time"
                         )

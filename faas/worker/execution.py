@@ -129,7 +129,9 @@ def _judged(running: Running, outcome: Outcome) -> Outcome:
 def _in_sandbox(context: Context, running: Running) -> Outcome:
     claim = running.claim
     code = context.shelf.get(claim.revision)
-    sandbox, cold = context.pool.acquire(claim.revision, timeout_s=_ROOM_SECONDS)
+    sandbox, cold = context.pool.acquire(
+        claim.revision, timeout_s=_ROOM_SECONDS, given_up=lambda: running.cancel.requested
+    )
     running.cancel.attach(sandbox)
     try:
         init_ms = 0

@@ -6,12 +6,23 @@ import statistics
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from e2e.cluster import PATIENCE, THREADS, Cluster, eventually, median, parallel, peak, worker_name
+from e2e.cluster import PATIENCE, THREADS, WITH_ONE_ENGINE, Cluster, eventually, median, parallel, peak, worker_name
 
 pytestmark = pytest.mark.timeout(400)
+
+# Says that it has begun, by a line in a file, and sleeps.
+MARKING = """
+import time
+
+def handler(event, context):
+    with open(event["marks"], "a") as marks:
+        marks.write(context.invocation_id + "\\n")
+    time.sleep(60)
+"""
 
 
 def test_a_limit_of_two_is_never_passed_with_two_workers_and_is_used(cluster: Cluster) -> None:
@@ -43,6 +54,23 @@ def test_three_hundred_slow_calls_of_one_function_do_not_delay_another(cluster: 
     ends = Counter(record["status"] for record in cluster.wait_all(flood))
     assert ends.keys() == {"succeeded", "cancelled"}
     assert ends["cancelled"] > 100
+
+
+@WITH_ONE_ENGINE
+def test_ten_thousand_that_wait_for_one_slow_function_delay_no_other_and_go_with_it(cluster: Cluster) -> None:
+    slow, quick = cluster.deploy(max_concurrency=2, timeout="5m"), cluster.deploy()
+    items = [{"function_id": slow, "payload": {"sleep": 300}}] * 1000
+    for _ in range(10):
+        assert cluster.call("POST", "/invoke/batch", json={"items": items}).status_code == 202
+    records = [cluster.invoke(quick, {"token": n}) for n in range(20)]
+    assert [record["result"]["token"] for record in records] == list(range(20))
+    assert median(records, "queue_ms") < 2000
+    assert cluster.backlog() < 100
+    assert cluster.call("DELETE", f"/functions/{slow}").status_code == 204
+    counted = "SELECT status, count(*) FROM invocations WHERE function_id = %s GROUP BY 1 ORDER BY 1"
+    eventually(
+        lambda: dict(cluster.sql(counted, slow)) == {"cancelled": 9998, "running": 2}, "those that waited are cancelled"
+    )
 
 
 def test_two_hundred_at_once_all_end_with_their_own_results(cluster: Cluster) -> None:
@@ -81,6 +109,27 @@ def test_a_running_invocation_is_cancelled_long_before_it_would_end(cluster: Clu
     assert (record["status"], record["attempts"], record["result"], record["error"]) == ("cancelled", 1, None, None)
     # Its slot is free again.
     assert cluster.invoke(function)["status"] == "succeeded"
+
+
+@WITH_ONE_ENGINE
+def test_one_that_waits_for_a_worker_s_memory_is_cancelled_at_once(cluster: Cluster, tmp_path: Path) -> None:
+    marks = tmp_path / "begun"
+    marks.touch()
+    function = cluster.deploy(MARKING, memory_mb=4096, max_concurrency=6, timeout="5m")
+    # Two fill a worker (`WORKER_MEMORY_MB`), so at least two of these are claimed and wait.
+    ids = [cluster.submit(function, {"marks": f"{marks}"}) for _ in range(6)]
+    for one in ids:
+        cluster.running(one)
+    time.sleep(3)
+    waits = next(one for one in ids if one not in marks.read_text())
+    began = time.monotonic()
+    assert cluster.cancel(waits) == 202
+    assert cluster.wait(waits)["status"] == "cancelled"
+    assert time.monotonic() - began < 20
+    assert waits not in marks.read_text()
+    assert {cluster.record(one)["status"] for one in ids if one != waits} == {"running"}
+    for one in ids:
+        cluster.cancel(one)
 
 
 def test_a_retry_that_waits_for_its_time_can_be_cancelled(cluster: Cluster) -> None:

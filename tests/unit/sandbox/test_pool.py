@@ -236,6 +236,18 @@ def test_idle_ones_leave_after_the_keep_alive_and_busy_ones_stay(make: Make) -> 
     until(lambda: pool.stats().used_mb == 128)
 
 
+def test_a_call_that_is_given_up_waits_no_longer(make: Make) -> None:
+    pool, given_up = make(memory_mb=128), threading.Event()
+    pool.acquire(revision(), timeout_s=PATIENCE_S)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(pool.acquire, revision("other"), timeout_s=10 * PATIENCE_S, given_up=given_up.is_set)
+        time.sleep(0.3)
+        assert not waiting.done()
+        given_up.set()
+        with pytest.raises(SandboxError, match="given up"):
+            waiting.result(PATIENCE_S)
+
+
 def test_idle_ones_are_frozen_after_a_while_and_busy_ones_are_not(make: Make) -> None:
     pool = make(freeze_after_s=0.2)
     of = revision()
