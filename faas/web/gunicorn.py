@@ -13,6 +13,7 @@ from typing import Any
 from faas.config import load
 from faas.errors import ConfigError
 from faas.web import context
+from faas.web.guard import guard
 
 try:
     _settings = load()
@@ -49,6 +50,11 @@ logconfig_dict = {
 control_socket_disable = True
 # A body of 70 MB must not be waited for without end: the longest silence of a client that sends, or that does not read.
 _SILENCE_S = 30
+
+
+def on_starting(server: Any) -> None:
+    """Serve nobody who was not meant: on an address that others reach, a key must have been made."""
+    guard(_settings)
 
 
 def when_ready(server: Any) -> None:

@@ -52,7 +52,7 @@ def problem(
 
 def _client_error(error: ClientError) -> Response:
     errors = error.errors if isinstance(error, Invalid) else None
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": g.challenge} if error.status == HTTPStatus.UNAUTHORIZED else None
     return problem(error.status, error.title, str(error) or error.title, errors=errors, headers=headers)
 
 

@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from faas.db.measures import Measures
+from faas.domain.access import ANYBODY, Caller
 from faas.domain.function import Function, FunctionState, is_handler
 from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
-from faas.errors import Conflict, Invalid, NotFound
+from faas.errors import Conflict, Invalid, NotFound, Unauthorized
 from faas.services.requests import (
     Accepted,
     AcceptedBatch,
@@ -219,6 +220,13 @@ class Health:
         return HealthReport(all(word == "ok" for word in self.checks.values()), dict(self.checks))
 
 
+class Access:
+    def caller(self, key: str | None) -> Caller:
+        if key is not None:
+            raise Unauthorized("No key was made.")
+        return ANYBODY
+
+
 class Measuring:
     def __init__(self) -> None:
         self.measures: Measures | None = Measures(
@@ -238,6 +246,7 @@ class Services:
         self.functions = Functions()
         self.invocations = Invocations(self.functions)
         self.batches = Batches(self.invocations)
+        self.access = Access()
         self.health = Health()
         self.measuring = Measuring()
 

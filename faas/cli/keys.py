@@ -1,0 +1,118 @@
+"""`faas keys`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from faas.cli import output
+from faas.cli.context import App, remote
+from faas.cli.failures import CommandFailed, Exit
+from faas.cli.group import Command
+
+# Those of `faas.domain.access`, which is the server's.
+_SCOPES = ("functions:read", "functions:write", "invoke", "invocations:read", "admin")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys.
+
+    Once a key was made, every call needs one: FAAS_API_KEY, or `faas profile set NAME --api-key-stdin`."""
+
+
+@keys.command(
+    "create",
+    cls=Command,
+    examples=("faas keys create operations --scope admin", "faas keys create billing --scope invoke --expires 720h"),
+)
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(_SCOPES),
+    help="What it is good for (repeat it).",
+)
+@click.option("--expires", metavar="DURATION", help="How long it is good for, such as 720h; for ever when left out.")
+@click.option(
+    "--local", is_flag=True, help="Straight in the database that DATABASE_URL names: for the first key of a server."
+)
+@remote
+def create(app: App, name: str, scopes: tuple[str, ...], expires: str | None, local: bool) -> None:
+    """Make a key called NAME, and print it: it is shown this once.
+
+    The first key needs the scope admin; it makes the others."""
+    body: dict[str, Any] = {"name": name, "scopes": list(scopes)} | ({"expires_in": expires} if expires else {})
+    made = _create_locally(body) if local else app.call("POST", "/keys", json=body)
+    if app.json:
+        output.show_json(made)
+        return
+    output.note(f"Made the key {made['name']} ({', '.join(made['scopes'])}). It is shown this once:")
+    click.echo(made["key"])
+
+
+@keys.command("ls", cls=Command, examples=("faas keys ls",))
+@remote
+def list_(app: App) -> None:
+    """List the keys, newest first."""
+    found = app.get("/keys")["items"]
+    if app.json:
+        output.show_json(found)
+        return
+    if not found:
+        output.note("No key was made: on its loopback address the server is open.")
+        return
+    output.show_table(("ID", "NAME", "KEY", "SCOPES", "STATE", "LAST USED"), map(_row, found))
+
+
+@keys.command("revoke", cls=Command, examples=("faas keys revoke 01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",))
+@click.argument("key_id", metavar="ID")
+@remote
+def revoke(app: App, key_id: str) -> None:
+    """Make the key with this ID good for nothing, within 3 seconds."""
+    from urllib.parse import quote
+
+    app.call("DELETE", f"/keys/{quote(key_id, safe='')}")
+    if app.json:
+        output.show_json({"revoked": key_id})
+    else:
+        click.echo(f"Revoked {key_id}")
+
+
+def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
+    from faas import config
+    from faas.db.database import Database
+    from faas.errors import Invalid
+    from faas.services import Access
+    from faas.web import schemas
+    from faas.web.keys import shown
+
+    database = Database(config.load().database_url, connections=1, name="faas keys")
+    try:
+        key, text = Access(database, may_be_open=False).create(**schemas.new_key(body))
+    except Invalid as error:
+        raise CommandFailed(str(error), Exit.USAGE) from None
+    finally:
+        database.close()
+    return {**shown(key), "key": text}
+
+
+def _row(found: dict[str, Any]) -> tuple[Any, ...]:
+    used = found["last_used_at"]
+    return (
+        found["id"],
+        found["name"],
+        f"{found['prefix']}_…",
+        ", ".join(found["scopes"]),
+        _state(found),
+        f"{output.age(used)} ago" if used else "never",
+    )
+
+
+def _state(found: dict[str, Any]) -> str:
+    if found["revoked_at"]:
+        return "revoked"
+    return f"good until {found['expires_at']}" if found["expires_at"] else "good"

@@ -1,0 +1,137 @@
+"""API keys: making, listing and revoking them, and telling who calls."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from faas.db import keys
+from faas.db.database import Database
+from faas.domain import ids
+from faas.domain.access import ANYBODY, Caller, Key, Scope, digest, matches, mint, prefix_of
+from faas.errors import DatabaseDown, Invalid, Unauthorized
+
+log = logging.getLogger("faas.services")
+
+# For so long a process answers out of its memory: a revoked key is good for at most that long, and a request costs no query.
+REMEMBERED_S = 3.0
+_USED_EVERY_S = 60.0
+# Those called last; guesses fill it and push each other out.
+_MOST = 1000
+
+
+@dataclass(slots=True)
+class _Remembered:
+    known: tuple[Key, bytes] | None
+    until: float
+
+
+class Access:
+    """The use cases of keys, for one process; threads share it.
+
+    Args:
+        may_be_open: whether calls without a key are taken for as long as no key was ever made.
+    """
+
+    def __init__(self, database: Database, *, may_be_open: bool) -> None:
+        self._database, self._may_be_open = database, may_be_open
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, _Remembered] = OrderedDict()
+        self._closed, self._open_until = not may_be_open, 0.0
+        self._used: dict[str, float] = {}
+
+    def caller(self, key: str | None) -> Caller:
+        """Who calls with a key, or without one.
+
+        Raises:
+            Unauthorized: there is none and the server is not open, or it is no good.
+            DatabaseDown: that can't be told now.
+        """
+        if key is None:
+            if self.is_open():
+                return ANYBODY
+            raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
+        prefix = prefix_of(key)
+        found = self._find(prefix) if prefix is not None else None
+        if found is None or not matches(key, found[1]):
+            raise Unauthorized("The key is not known, or not good any more.")
+        self._note(found[0])
+        return Caller(found[0].id, found[0].name, found[0].scopes)
+
+    def is_made(self) -> bool:
+        """Whether a key was ever made. Raises DatabaseDown."""
+        return keys.any_made(self._database)
+
+    def is_open(self) -> bool:
+        """Whether calls without a key are taken now. What was closed stays closed."""
+        if self._closed:
+            return False
+        now = time.monotonic()
+        if now >= self._open_until:
+            self._closed = self.is_made()
+            self._open_until = now + REMEMBERED_S
+        return not self._closed
+
+    def create(self, name: str, scopes: Iterable[Scope], expires_s: int | None = None) -> tuple[Key, str]:
+        """Make a key.
+
+        Returns:
+            The key as it is kept, and its text, which is not kept and can't be had again.
+
+        Raises:
+            Invalid: nobody could make keys any more: the first needs the scope `admin`, and has it for ever.
+        """
+        given = frozenset(scopes)
+        if not keys.any_admin(self._database) and (Scope.ADMIN not in given or expires_s is not None):
+            raise Invalid({"scopes": ["The first key must have the scope admin and no expiry: it makes the others."]})
+        text = mint()
+        prefix = prefix_of(text)
+        assert prefix is not None
+        made = keys.add(self._database, ids.uuid7(), name, prefix, digest(text), given, expires_s)
+        with self._lock:
+            self._closed = True
+        return made, text
+
+    def find(self) -> list[Key]:
+        """All keys, newest first."""
+        return keys.find(self._database)
+
+    def revoke(self, key_id: str) -> Key:
+        """Make a key good for nothing: within `REMEMBERED_S` in every process.
+
+        Raises:
+            NotFound: there is none. Conflict: it is the last that can make others.
+        """
+        key = keys.revoke(self._database, key_id)
+        with self._lock:
+            self._known.pop(key.prefix, None)
+        return key
+
+    def _find(self, prefix: str) -> tuple[Key, bytes] | None:
+        now = time.monotonic()
+        with self._lock:
+            remembered = self._known.get(prefix)
+        if remembered is None or remembered.until < now:
+            remembered = _Remembered(keys.living(self._database, prefix), now + REMEMBERED_S)
+            with self._lock:
+                self._known[prefix] = remembered
+                self._known.move_to_end(prefix)
+                if len(self._known) > _MOST:
+                    self._known.popitem(last=False)
+        return remembered.known
+
+    def _note(self, key: Key) -> None:
+        """Write down now and then that it is used."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._used.get(key.id, -_USED_EVERY_S) < _USED_EVERY_S:
+                return
+            self._used[key.id] = now
+        try:
+            keys.used(self._database, key.id)
+        except DatabaseDown as error:
+            log.warning("the use of a key is not noted: %s", error)

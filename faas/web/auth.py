@@ -1,0 +1,105 @@
+"""Who may call what: the key of a request, and the scope that each endpoint asks for.
+
+An endpoint that is not named here takes the scope `admin`: a new one is closed until somebody thinks about it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, g, request
+
+from faas.domain.access import Caller, Scope
+from faas.errors import Forbidden, Unauthorized
+from faas.web.context import services
+
+_audit = logging.getLogger("faas.audit")
+
+# What tells nothing that is worth a key: whether the platform works, how it is spoken to, how its pages look.
+_OPEN = frozenset({"health.health", "health.live", "documents.openapi_json", "documents.docs", "static"})
+_SCOPES = {
+    "functions.create": Scope.FUNCTIONS_WRITE,
+    "functions.update": Scope.FUNCTIONS_WRITE,
+    "functions.delete": Scope.FUNCTIONS_WRITE,
+    "functions.list_": Scope.FUNCTIONS_READ,
+    "functions.read": Scope.FUNCTIONS_READ,
+    "secrets.put": Scope.FUNCTIONS_WRITE,
+    "secrets.delete": Scope.FUNCTIONS_WRITE,
+    "secrets.list_": Scope.FUNCTIONS_READ,
+    "invocations.invoke": Scope.INVOKE,
+    "invocations.cancel": Scope.INVOKE,
+    "batches.invoke": Scope.INVOKE,
+    "replays.replay": Scope.INVOKE,
+    "replays.replay_many": Scope.INVOKE,
+    "invocations.read": Scope.INVOCATIONS_READ,
+    "invocations.list_": Scope.INVOCATIONS_READ,
+    "invocations.logs": Scope.INVOCATIONS_READ,
+    "history.events": Scope.INVOCATIONS_READ,
+    "metrics.scrape": Scope.INVOCATIONS_READ,
+    "documents.dashboard": Scope.INVOCATIONS_READ,
+    "documents.function_page": Scope.INVOCATIONS_READ,
+}
+# A browser can't be told to send a bearer's key, but asks for a password by itself.
+_PAGES = frozenset({"documents.dashboard", "documents.function_page"})
+# Changes of what is kept; invocations are records themselves.
+_AUDITED = frozenset({"functions.create", "functions.update", "functions.delete", "keys.create", "keys.revoke", "secrets.put", "secrets.delete"})
+
+
+def install(app: Flask) -> None:
+    """Guard every endpoint of an application."""
+    app.before_request(_guard)
+    app.after_request(_record)
+
+
+def scope_of(endpoint: str) -> Scope | None:
+    """The scope that an endpoint asks for; None where it is for everybody."""
+    return None if endpoint in _OPEN else _SCOPES.get(endpoint, Scope.ADMIN)
+
+
+def caller() -> Caller:
+    """Who makes the request at hand."""
+    found: Caller = g.caller
+    return found
+
+
+def _guard() -> None:
+    endpoint = request.endpoint
+    # Nothing is there: that is said to everybody.
+    if endpoint is None or (scope := scope_of(endpoint)) is None:
+        return
+    try:
+        g.caller = services().access.caller(_key(endpoint))
+    except Unauthorized:
+        g.challenge = 'Basic realm="faas", charset="UTF-8"' if endpoint in _PAGES else "Bearer"
+        raise
+    if not g.caller.may(scope):
+        raise Forbidden(f"The key lacks the scope {scope.value}.")
+
+
+def _key(endpoint: str) -> str | None:
+    """The key that was sent; text that is no key where something else was. A key in the URL is not looked at: URLs are logged."""
+    given = request.headers.get("Authorization")
+    if given is None:
+        return None
+    kind, _, value = given.partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() == "basic" and endpoint in _PAGES and request.authorization is not None:
+        return request.authorization.password or ""
+    return ""
+
+
+def _record(response: Response) -> Response:
+    """A line of the audit log for each change: who, what, from where."""
+    if request.endpoint in _AUDITED and response.status_code < 300:
+        who = caller()
+        fields = {
+            "request_id": g.request_id,
+            "action": request.endpoint,
+            "object": g.get("changed") or next(iter((request.view_args or {}).values()), None),
+            "key_id": who.key_id,
+            "key_name": who.name,
+            "remote": request.remote_addr,
+        }
+        _audit.info("changed", extra={"fields": fields})
+    return response

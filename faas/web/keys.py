@@ -1,0 +1,54 @@
+"""`/keys`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, g
+
+from faas.domain.access import Key
+from faas.domain.ids import is_id
+from faas.errors import NotFound
+from faas.web import render, schemas
+from faas.web.body import INVOKE_BODY_BYTES, read_json
+from faas.web.context import services
+
+blueprint = Blueprint("keys", __name__)
+
+
+@blueprint.post("/keys")
+def create() -> Response:
+    """Make a key; its text is in this answer and in no other."""
+    key, text = services().access.create(**schemas.new_key(read_json(INVOKE_BODY_BYTES)))
+    g.changed = key.id
+    return render.json_answer({**shown(key), "key": text}, 201)
+
+
+@blueprint.get("/keys")
+def list_() -> Response:
+    """All keys, newest first."""
+    return render.json_answer({"items": [shown(key) for key in services().access.find()]})
+
+
+@blueprint.delete("/keys/<id_>")
+def revoke(id_: str) -> Response:
+    """Make a key good for nothing."""
+    if not is_id(id_):
+        raise NotFound("There is no such key.")
+    g.changed = id_
+    services().access.revoke(id_)
+    return Response(status=204)
+
+
+def shown(key: Key) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": f"faas_{key.prefix}",
+        "scopes": sorted(scope.value for scope in key.scopes),
+        "created_at": render.instant(key.created_at),
+        "expires_at": render.instant(key.expires_at),
+        "last_used_at": render.instant(key.last_used_at),
+        "revoked_at": render.instant(key.revoked_at),
+    }
