@@ -18,7 +18,17 @@ from faas.web import migrate
 START_SECONDS = 90.0
 _numbers = itertools.count(1)
 # What a test may leave behind, each before the one that it refers to.
-_TABLES = ("attempts", "invocations", "idempotency_keys", "workers", "slots", "function_revisions", "functions")
+_TABLES = (
+    "attempts",
+    "invocations",
+    "idempotency_keys",
+    "workers",
+    "slots",
+    "function_revisions",
+    "functions",
+    "api_keys",
+    "secrets",
+)
 
 
 @pytest.fixture(scope="session")
