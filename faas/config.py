@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +28,7 @@ class Settings:
         database_url: `postgresql://…`, for psycopg2.
         redis_url: `redis://…` or `rediss://…`; the broker and the wake-up channel.
         server_host, server_port: where the controller binds; loopback where `SERVER_ADDR` gives no host.
+        allow_anonymous: calls without a key are taken on any address while no key was made; on a loopback address they are anyway.
         storage_type: `local` or `s3`.
         worker_id: the name a worker goes by; each start adds an incarnation of its own to it.
         worker_engine: `container` or `simple`.
@@ -44,6 +45,7 @@ class Settings:
         worker_memory_mb: the memory of all sandboxes of a worker together.
         platform_retries: how often a `Platform.*` failure is tried again.
         queue_limit: as many invocations may be queued; 0 for any number.
+        secrets_keys: what secrets are encrypted with, the first; the others decrypt too. None where no secrets are kept.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     redis_url: str
     server_host: str
     server_port: int
+    allow_anonymous: bool
     storage_type: str
     storage_base_dir: Path
     storage_s3_bucket: str
@@ -74,6 +77,20 @@ class Settings:
     queue_limit: int
     retention_days: int
     log_level: str
+    secrets_keys: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def may_be_open(self) -> bool:
+        """Whether calls without a key may be taken for as long as no key was made."""
+        return self.allow_anonymous or is_loopback(self.server_host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to bind to is reached from this machine alone. A name other than `localhost` may be anybody's."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -96,6 +113,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=_redis_url(env),
         server_host=host or "127.0.0.1",
         server_port=env.integer("PORT", port, 1, 65535),
+        allow_anonymous=bool(env.boolean("FAAS_ALLOW_ANONYMOUS")),
         storage_type=storage_type,
         storage_base_dir=env.path("STORAGE_BASE_DIR", "./storage/functions"),
         storage_s3_bucket=bucket,
@@ -119,6 +137,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        secrets_keys=env.keys("FAAS_SECRETS_KEY"),
     )
 
 
@@ -237,6 +256,13 @@ class _Reader:
         if not public or len(addresses) > 3:
             raise ConfigError(f"{name}: must be one to three public IPv4 addresses, with commas between")
         return addresses
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        keys = tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+        # 32 bytes in base64, either alphabet. The value is never in the message.
+        if not all(re.fullmatch(r"[A-Za-z0-9_+/-]{43}=", key) for key in keys):
+            raise ConfigError(f"{name}: must be keys that `faas secrets keygen` makes, with commas between")
+        return keys
 
     def worker_id(self) -> str:
         value = self.text("WORKER_ID", "") or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:128] or "worker"

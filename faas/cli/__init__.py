@@ -14,6 +14,7 @@ _SECTIONS = {
         "ls": "faas.cli.functions:ls",
         "get": "faas.cli.functions:get",
         "rm": "faas.cli.functions:rm",
+        "secrets": "faas.cli.secrets:secrets",
     },
     "Invocations": {
         "invoke": "faas.cli.invoke:invoke",
@@ -26,6 +27,7 @@ _SECTIONS = {
     "The platform": {
         "dev": "faas.cli.dev:dev",
         "demo": "faas.cli.demo:demo",
+        "keys": "faas.cli.keys:keys",
         "doctor": "faas.cli.doctor:doctor",
         "db": "faas.cli.db:db",
         "clock": "faas.cli.clock:clock",

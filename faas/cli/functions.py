@@ -60,6 +60,7 @@ def get(app: App, name: str) -> None:
             ("network", found["network"]),
             ("attempts", _attempts(retry)),
             ("environment", ", ".join(f"{key}={value}" for key, value in found["environment"].items()) or None),
+            ("secrets", ", ".join(f"{key}={name}" for key, name in found.get("secrets", {}).items()) or None),
             ("metadata", found["metadata"] or None),
             ("created", found["created_at"]),
             ("updated", found["updated_at"]),

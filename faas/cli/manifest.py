@@ -139,6 +139,7 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
         "retry": {name: values.get(f"retry.{name}", default) for name, default in _RETRY.items()},
         "environment": values.get("environment", {}),
         "metadata": values.get("metadata", {}),
+        "secrets": values.get("secrets", {}),
     }
 
 
@@ -203,6 +204,14 @@ def _environment(value: Any) -> dict[str, str]:
     return value
 
 
+def _secrets(value: Any) -> dict[str, str]:
+    bindings = _environment(value)
+    for name in bindings.values():
+        if not rules.NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a secret (its value is set by: faas secrets set NAME)")
+    return bindings
+
+
 def _metadata(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not _is_json(value):
         raise ValueError("must be a table of what JSON can hold (no dates or times)")
@@ -245,6 +254,7 @@ _CHECKS: dict[str, Check] = {
     "retry.max_backoff": _duration(0, _DAY_MS),
     "environment": _environment,
     "metadata": _metadata,
+    "secrets": _secrets,
 }
 
 

@@ -17,6 +17,7 @@ from faas.client.invocations import Invocations
 from faas.client.mapping import Mapper
 from faas.client.policy import Call, Settings
 from faas.client.records import Invocation
+from faas.client.secrets import Secrets
 from faas.client.transport import Transport
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Client:
     Attributes:
         functions: create, change, list, delete.
         invocations: records by their ids.
+        secrets: set, list, delete.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Client:
         self._transport = Transport(settings)
         self.functions = Functions(self._transport)
         self.invocations = Invocations(self._transport)
+        self.secrets = Secrets(self._transport)
 
     def __enter__(self) -> Self:
         return self

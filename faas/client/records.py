@@ -41,6 +41,7 @@ class Function(_Record):
     retry: dict[str, Any]
     environment: dict[str, str]
     metadata: dict[str, Any]
+    secrets: dict[str, str] | None
     state: str
     state_reason: str | None
     code_digest: str
@@ -82,6 +83,17 @@ class Invocation(_Record):
     def terminal(self) -> bool:
         """Whether it has ended."""
         return self.status in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Secret(_Record):
+    """What the API tells of a secret: never its value. `functions` are the names of those that are given it."""
+
+    name: str
+    version: int
+    functions: list[str]
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ from typing import Any
 
 from psycopg2 import IntegrityError
 
-from faas.db import cursors
+from faas.db import cursors, secrets
 from faas.db.database import Database, Transaction
 from faas.domain.function import Function, FunctionState, Network, Retry, Revision, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import Page
+from faas.domain.secret import NAMESPACE
 from faas.errors import Conflict, NotFound
 
 REVISION_COLUMNS = """r.number, r.version, r.runtime, r.handler, r.timeout_ms AS function_timeout_ms, r.memory_mb, r.cpus, r.max_concurrency,
-    r.network, r.retry_max_attempts, r.retry_backoff_ms, r.retry_max_backoff_ms, r.environment, r.metadata, r.code_digest, r.code_size,
+    r.network, r.retry_max_attempts, r.retry_backoff_ms, r.retry_max_backoff_ms, r.environment, r.metadata, r.secrets, r.code_digest, r.code_size,
     r.artifact_digest, r.state, r.state_reason"""
 _SELECT = f"""
     SELECT f.id, f.name, f.created_at, f.updated_at, {REVISION_COLUMNS}
@@ -24,18 +25,19 @@ _SELECT = f"""
 _INSERT_REVISION = """
     INSERT INTO function_revisions (
         function_id, number, version, runtime, handler, timeout_ms, memory_mb, cpus, max_concurrency, network,
-        retry_max_attempts, retry_backoff_ms, retry_max_backoff_ms, environment, metadata, code_digest, code_size,
+        retry_max_attempts, retry_backoff_ms, retry_max_backoff_ms, environment, metadata, secrets, code_digest, code_size,
         artifact_digest, state, build_published_at, created_at
     ) VALUES (
         %(id)s, %(number)s, %(version)s, %(runtime)s, %(handler)s, %(timeout_ms)s, %(memory_mb)s, %(cpus)s, %(max_concurrency)s, %(network)s,
-        %(max_attempts)s, %(backoff_ms)s, %(max_backoff_ms)s, %(environment)s, %(metadata)s, %(code_digest)s, %(code_size)s,
+        %(max_attempts)s, %(backoff_ms)s, %(max_backoff_ms)s, %(environment)s, %(metadata)s, %(secrets)s, %(code_digest)s, %(code_size)s,
         %(artifact_digest)s, %(state)s, CASE WHEN %(state)s = 'building' THEN clock_timestamp() END, clock_timestamp())"""
 
 
 def create(database: Database, function_id: str, name: str, spec: Spec, code: Code) -> Function:
-    """Store a function's first revision. Raises Conflict where the name is taken."""
+    """Store a function's first revision. Raises Conflict where the name is taken, Invalid where a secret is not there."""
     try:
         with database.begin() as tx:
+            secrets.require(tx, NAMESPACE, spec.secrets)
             tx.run(
                 "INSERT INTO functions (id, name, revision, created_at, updated_at) VALUES (%s, %s, 1, now(), now())",
                 (function_id, name),
@@ -146,6 +148,7 @@ def _insert_revision(tx: Transaction, function_id: str, number: int, spec: Spec,
             "max_backoff_ms": spec.retry.max_backoff_ms,
             "environment": json.dumps(spec.environment),
             "metadata": json.dumps(spec.metadata),
+            "secrets": json.dumps(spec.secrets),
             "code_digest": code.digest,
             "code_size": code.size,
             "artifact_digest": code.artifact_digest,
@@ -198,6 +201,7 @@ def spec(row: Any) -> Spec:
         retry=Retry(row.retry_max_attempts, row.retry_backoff_ms, row.retry_max_backoff_ms),
         environment=json.loads(row.environment),
         metadata=json.loads(row.metadata),
+        secrets=json.loads(row.secrets),
     )
 
 

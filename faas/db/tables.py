@@ -7,6 +7,7 @@ to it or from it: functions are only marked as deleted, and a foreign key would 
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     Column,
@@ -67,6 +68,13 @@ function_revisions = Table(
     Column("retry_max_backoff_ms", Integer, nullable=False),
     Column("environment", Text, nullable=False, comment="JSON text"),
     Column("metadata", Text, nullable=False, comment="JSON text"),
+    Column(
+        "secrets",
+        Text,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="JSON text: a variable's name to a secret's",
+    ),
     Column("code_digest", Text, nullable=False),
     Column("code_size", Integer, nullable=False),
     Column("artifact_digest", Text, comment="what runs; null until it is built"),
@@ -188,6 +196,18 @@ workers = Table(
     _time("beat_at", nullable=False),
 )
 
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("namespace", Text, primary_key=True, server_default=text("'default'")),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False, comment="one more for every value"),
+    Column("key_id", Text, nullable=False, comment="which key of FAAS_SECRETS_KEY encrypted it"),
+    Column("ciphertext", LargeBinary, nullable=False, comment="AES-256-GCM: nonce, text, tag"),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
@@ -196,4 +216,19 @@ idempotency_keys = Table(
     _id("invocation_id", nullable=False),
     _time("created_at", nullable=False),
     Index("idempotency_keys_created", "created_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id("id", primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the whole key"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    _time("created_at", nullable=False),
+    _time("expires_at"),
+    _time("last_used_at"),
+    _time("revoked_at"),
+    Index("api_keys_prefix", "prefix", unique=True),
 )

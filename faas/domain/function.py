@@ -66,7 +66,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What an owner says of a function: all that a revision pins but its code."""
+    """What an owner says of a function: all that a revision pins but its code.
+
+    Attributes:
+        secrets: a variable's name to the name of the secret whose value it gets.
+    """
 
     runtime: Runtime
     handler: str
@@ -79,6 +83,7 @@ class Spec:
     retry: Retry = field(default_factory=Retry)
     environment: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class DataFolder:
         """A short name that is the folder's alone on this machine, and stays the same."""
         return "dev-" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
 
+    @property
+    def secrets_key(self) -> Path:
+        """What its secrets are encrypted with; for this account alone."""
+        return self.root / "secrets.key"
+
     def log(self, name: str) -> Path:
         """The log file of a program."""
         return self.root / "logs" / f"{name}.log"

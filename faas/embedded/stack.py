@@ -18,6 +18,7 @@ from faas.embedded.ports import LOOPBACK, is_free
 from faas.embedded.process import Program, run
 from faas.embedded.supervisor import Supervisor
 from faas.errors import PlatformError
+from faas.services.vault import new_key
 
 # Generous: a first start on a slow machine reads all programs from a cold disk, and compiles the agent for Go.
 _SERVER_SECONDS, _MIGRATION_SECONDS, _HEALTH_SECONDS = 60.0, 120.0, 180.0
@@ -129,6 +130,7 @@ class Stack:
         return {
             "WORKER_GRACE": _WORKER_GRACE,
             "WEB_CONCURRENCY": "1",
+            "FAAS_SECRETS_KEY": _secrets_key(self._folder.secrets_key),
             **outer,
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
@@ -173,6 +175,18 @@ class Stack:
             self._supervisor.check_start()
             time.sleep(_POLL)
         return False
+
+
+def _secrets_key(path: Path) -> str:
+    """The key of this data folder's secrets, made at the first start. Raises PlatformError."""
+    try:
+        if not path.exists():
+            # For this account alone from the first moment on. The folder is locked: nobody else makes it now.
+            path.touch(0o600)
+            path.write_text(f"{new_key()}\n")
+        return path.read_text().strip()
+    except OSError as error:
+        raise PlatformError(f"{path} can't be used: {error.strerror}") from None
 
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ A life of a sandbox: `Engine.start` makes a generic one (a "stem cell": the agen
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from faas.domain.function import Network, Revision, Runtime
 from faas.domain.outcome import Outcome
+from faas.domain.secret import Secret
 from faas.sandbox.call import Call
 from faas.sandbox.channel import Turn
 from faas.sandbox.log import Log
@@ -88,13 +90,21 @@ class Sandbox(Protocol):
         """Whether it may be given another call: alive, in step with the protocol, nothing of an earlier call still running."""
         ...
 
-    def specialise(self, revision: Revision, code: Path, timeout_ms: int, log: Log | None = None) -> Outcome | int:
+    def specialise(
+        self,
+        revision: Revision,
+        code: Path,
+        timeout_ms: int,
+        log: Log | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+    ) -> Outcome | int:
         """Give the sandbox to a revision: limits, environment, code, loading the handler's module.
 
         Args:
             code: the folder with the unpacked code (for Go the one that holds the program `main`), which is only read.
             timeout_ms: of the call that waits for it; loading may take the larger of it and 10 s.
             log: takes what loading prints; to be given to the first call too.
+            secrets: variables of its environment that travel in the frame alone.
 
         Returns:
             The milliseconds that loading took, or the `Outcome` of a load that failed (`Function.InitError`, `Function.OutOfMemory`,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from faas.domain.function import Revision
+from faas.domain.secret import Secret
 from faas.errors import SandboxError
 from faas.sandbox.call import Call
 
@@ -21,14 +23,19 @@ TOO_DEEP = "too_deep"
 _LENGTH = struct.Struct(">I")
 
 
-def init(revision: Revision) -> bytes:
-    """The frame that gives a generic sandbox to a revision; the code lies in the exchange already."""
+def init(revision: Revision, secrets: Mapping[str, Secret] | None = None) -> bytes:
+    """The frame that gives a generic sandbox to a revision; the code lies in the exchange already.
+
+    Args:
+        secrets: variables of the function's environment that are in no other place.
+    """
     spec = revision.spec
+    revealed = {name: secret.reveal() for name, secret in (secrets or {}).items()}
     return encode(
         {
             "type": "init",
             "handler": spec.handler,
-            "environment": spec.environment,
+            "environment": {**spec.environment, **revealed},
             "function_name": revision.function_name,
             "function_version": spec.version or str(revision.number),
             "memory_mb": spec.memory_mb,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from faas.domain.function import MIN_INIT_MS, Revision
 from faas.domain.outcome import EXIT_ERROR, INIT_ERROR, Outcome, failed, timed_out
+from faas.domain.secret import Secret
 from faas.errors import SandboxError
 from faas.sandbox import protocol, verdict
 from faas.sandbox.body import Body
@@ -67,7 +68,14 @@ class Session:
         """Whether it may be given another call."""
         return not self._spoiled and not self._closed and self._channel.quiet
 
-    def specialise(self, revision: Revision, code: Path, timeout_ms: int, log: Log | None = None) -> Outcome | int:
+    def specialise(
+        self,
+        revision: Revision,
+        code: Path,
+        timeout_ms: int,
+        log: Log | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+    ) -> Outcome | int:
         """See `Sandbox.specialise`."""
         if not self.usable:
             raise SandboxError("the sandbox died before it was used")
@@ -81,7 +89,7 @@ class Session:
         except SandboxError:
             self._spoil()
             raise
-        answer = self._channel.talk(protocol.init(revision), began + bound_ms / 1000, log)
+        answer = self._channel.talk(protocol.init(revision, secrets), began + bound_ms / 1000, log)
         took_ms = round((time.monotonic() - began) * 1000)
         if isinstance(answer, dict) and answer.get("type") == "ready":
             self._loading_log = log

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from faas.config import Settings
 from faas.db.database import Database
 from faas.queueing.publisher import Publisher
+from faas.services.access import Access
 from faas.services.admission import QueueLimit
 from faas.services.batches import Batches
 from faas.services.functions import Functions
 from faas.services.health import Health
 from faas.services.invocations import Invocations
 from faas.services.measuring import Measuring
+from faas.services.secrets import Secrets
+from faas.services.vault import Vault
 from faas.services.waiting import Waiters
 from faas.storage import Storage, open_storage
 
-__all__ = ["Batches", "Functions", "Health", "Invocations", "Services"]
+__all__ = ["Access", "Batches", "Functions", "Health", "Invocations", "Secrets", "Services"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class Services:
     functions: Functions
     invocations: Invocations
     batches: Batches
+    access: Access
     health: Health
     measuring: Measuring
+    secrets: Secrets
     database: Database
     publisher: Publisher
     storage: Storage
@@ -41,12 +46,15 @@ class Services:
         storage = open_storage(settings)
         waiters = Waiters(database, settings.redis_url)
         queue = QueueLimit(database, settings.queue_limit)
+        functions = Functions(database, storage, publisher)
         return cls(
-            functions=Functions(database, storage, publisher),
+            functions=functions,
             invocations=Invocations(database, publisher, waiters, settings.redis_url, queue),
             batches=Batches(database, publisher, queue),
+            access=Access(database, may_be_open=settings.may_be_open),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=Measuring(database, publisher, settings.worker_lease),
+            secrets=Secrets(database, Vault(settings.secrets_keys), functions),
             database=database,
             publisher=publisher,
             storage=storage,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import fields, replace
 
-from faas.db import functions, invocations
+from faas.db import functions, invocations, secrets
 from faas.db.database import Database, Transaction
 from faas.db.functions import Code
 from faas.domain import ids
 from faas.domain.function import PACKED_BYTES, Function, FunctionState, Runtime, Spec, is_handler
 from faas.domain.invocation import Page
-from faas.errors import BrokerDown, Invalid, TooLarge
+from faas.domain.secret import NAMESPACE
+from faas.errors import BrokerDown, Invalid, NotFound, TooLarge
 from faas.queueing.publisher import Publisher
 from faas.services.requests import FunctionChanges, NewFunction
 from faas.storage import Storage, archive
@@ -32,7 +33,7 @@ class Functions:
         """Create a function; a Go program is compiled after the answer.
 
         Raises:
-            Invalid, TooLarge: the code can't be used. Conflict: the name is taken.
+            Invalid, TooLarge: the code can't be used, or a secret is not there. Conflict: the name is taken.
         """
         _check(new.spec)
         code = self._store(new.spec, new.code)
@@ -61,15 +62,30 @@ class Functions:
         _check(replace(before.spec, **given))
         fresh = self._store(replace(before.spec, **given), package) if package is not None else None
         with self._database.begin() as tx:
+            secrets.require(tx, NAMESPACE, given.get("secrets", {}))
             now = functions.lock(tx, ref)
             spec = replace(now.spec, **given)
             _check(spec)
             code = fresh or _same_code(tx, now, spec)
             function = functions.add_revision(tx, now, name or now.name, spec, code)
             run = functions.admit(tx, now.id)
+        self.announce(function, run)
+        return function
+
+    def renew(self, tx: Transaction, function_id: str) -> tuple[Function, list[str]] | None:
+        """A revision like the newest one, made as a part of a larger change; `announce` takes what this gives, after the commit. None where it was deleted."""
+        try:
+            now = functions.lock(tx, function_id)
+        except NotFound:
+            return None
+        return functions.add_revision(tx, now, now.name, now.spec, _same_code(tx, now, now.spec)), functions.admit(
+            tx, now.id
+        )
+
+    def announce(self, function: Function, run: list[str]) -> None:
+        """Tell workers of a new revision, and of what may run by it."""
         self._publish_build(function)
         self._publisher.announce(run=run)
-        return function
 
     def delete(self, ref: str) -> None:
         """Delete a function: its queued invocations end `cancelled`, the running ones finish."""
@@ -110,3 +126,6 @@ def _same_code(tx: Transaction, function: Function, spec: Spec) -> Code:
 def _check(spec: Spec) -> None:
     if not is_handler(spec.handler, spec.runtime):
         raise Invalid({"handler": [f"Not a handler for {spec.runtime.value}: must be module.function."]})
+    both = sorted(spec.secrets.keys() & spec.environment.keys())
+    if both:
+        raise Invalid({f"secrets.{name}": ["Is in `environment` too."] for name in both})

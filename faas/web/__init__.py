@@ -9,6 +9,7 @@ from faas.config import Settings
 from faas.services import Services
 from faas.telemetry import logs
 from faas.web import (
+    auth,
     batches,
     body,
     context,
@@ -17,10 +18,12 @@ from faas.web import (
     health,
     history,
     invocations,
+    keys,
     metrics,
     observe,
     problems,
     replays,
+    secrets,
 )
 
 
@@ -40,8 +43,9 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     context.attach(app, services or _open(settings or config.load()))
     body.install(app)
     observe.install(app)
+    auth.install(app)
     problems.install(app)
-    for module in (functions, invocations, batches, replays, history, health, metrics, documents):
+    for module in (functions, invocations, batches, replays, history, secrets, keys, health, metrics, documents):
         app.register_blueprint(module.blueprint)
     return app
 

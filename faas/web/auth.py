@@ -42,7 +42,17 @@ _SCOPES = {
 # A browser can't be told to send a bearer's key, but asks for a password by itself.
 _PAGES = frozenset({"documents.dashboard", "documents.function_page"})
 # Changes of what is kept; invocations are records themselves.
-_AUDITED = frozenset({"functions.create", "functions.update", "functions.delete", "keys.create", "keys.revoke", "secrets.put", "secrets.delete"})
+_AUDITED = frozenset(
+    {
+        "functions.create",
+        "functions.update",
+        "functions.delete",
+        "keys.create",
+        "keys.revoke",
+        "secrets.put",
+        "secrets.delete",
+    }
+)
 
 
 def install(app: Flask) -> None:

@@ -18,6 +18,7 @@ from marshmallow import ValidationError, fields
 from faas.domain import function as rules
 from faas.domain.duration import format_duration, parse_duration
 from faas.domain.ids import looks_like_id
+from faas.domain.secret import MOST_BINDINGS, VALUE_BYTES, Secret
 from faas.errors import TooLarge
 
 # RFC 3339, section 5.6. Python takes more than this.
@@ -211,6 +212,43 @@ class Environment(_Field):
         if _bytes_of(pairs) > rules.ENVIRONMENT_BYTES:
             raise ValidationError(f"Must be at most {rules.ENVIRONMENT_BYTES} bytes in all.")
         return pairs
+
+
+class Secrets(_Field):
+    """Variables of a function's environment to the secrets whose values they get."""
+
+    document: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": {"type": "string", "pattern": f"^{rules.NAME.pattern}$"},
+        "maxProperties": MOST_BINDINGS,
+    }
+
+    def read(self, value: Any) -> Any:
+        pairs = _texts(value)
+        if len(pairs) > MOST_BINDINGS:
+            raise ValidationError(f"Must be at most {MOST_BINDINGS}.")
+        wrong = {
+            variable: [why]
+            for variable, name in pairs.items()
+            if (why := _why_no_variable(variable) or ("" if rules.NAME.fullmatch(name) else "Is no name of a secret."))
+        }
+        if wrong:
+            raise ValidationError(wrong)
+        return pairs
+
+
+class SecretValue(_Field):
+    """A secret's value; nothing of it is in any message."""
+
+    document: ClassVar[Mapping[str, Any]] = {"type": "string", "minLength": 1, "writeOnly": True}
+
+    def read(self, value: Any) -> Any:
+        text = _text(value)
+        if not text:
+            raise ValidationError("Must not be empty.")
+        if len(text.encode()) > VALUE_BYTES:
+            raise TooLarge(f"value: is over {VALUE_BYTES} bytes.")
+        return Secret(text)
 
 
 class Headers(_Field):

@@ -8,6 +8,7 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from faas.domain.access import Scope
 from faas.domain.invocation import Status
 from faas.web import schemas
 from faas.web.openapi_answers import (
@@ -16,14 +17,17 @@ from faas.web.openapi_answers import (
     FUNCTION_EXAMPLE,
     HISTORY_EXAMPLE,
     INVOCATION_EXAMPLE,
+    NEW_KEY_EXAMPLE,
     PROBLEM_EXAMPLE,
     QUEUED_EXAMPLE,
+    SECRET_EXAMPLE,
 )
 
 _DESCRIPTION = (
     "Deploy Python, Node.js or Go code, invoke it, and get back a durable record of what happened. Times are RFC 3339 in UTC with "
     "milliseconds; durations are text in Go's notation, and a bare number means seconds; errors are RFC 9457 problem documents."
 )
+_KEY = "An API key. A server that no key was ever made for, and that listens on a loopback address, takes calls without one."
 _UUID = {"type": "string", "format": "uuid"}
 _PROBLEMS = {
     400: "The body is not JSON.",
@@ -32,7 +36,35 @@ _PROBLEMS = {
     413: "Over a size.",
     415: "Another media type than `application/json`.",
     422: "A field or parameter is missing, unknown, read-only, of the wrong type or out of bounds.",
+    401: "A key is needed, or this one is not good (any more).",
+    403: "The key lacks the scope that the call asks for.",
     503: "The platform can't do it at the moment; `Retry-After` says when to come back.",
+}
+
+
+# Roles, as OpenAPI 3.1 calls them, of the bearer's key; the same that `faas.web.auth` asks for. What is not here is for everybody.
+_SCOPES = {
+    "createFunction": Scope.FUNCTIONS_WRITE,
+    "updateFunction": Scope.FUNCTIONS_WRITE,
+    "deleteFunction": Scope.FUNCTIONS_WRITE,
+    "listFunctions": Scope.FUNCTIONS_READ,
+    "getFunction": Scope.FUNCTIONS_READ,
+    "invoke": Scope.INVOKE,
+    "invokeBatch": Scope.INVOKE,
+    "replayInvocation": Scope.INVOKE,
+    "replayInvocations": Scope.INVOKE,
+    "cancelInvocation": Scope.INVOKE,
+    "getInvocation": Scope.INVOCATIONS_READ,
+    "listInvocations": Scope.INVOCATIONS_READ,
+    "getEvents": Scope.INVOCATIONS_READ,
+    "getLogs": Scope.INVOCATIONS_READ,
+    "metrics": Scope.INVOCATIONS_READ,
+    "putSecret": Scope.FUNCTIONS_WRITE,
+    "deleteSecret": Scope.FUNCTIONS_WRITE,
+    "listSecrets": Scope.FUNCTIONS_READ,
+    "createKey": Scope.ADMIN,
+    "listKeys": Scope.ADMIN,
+    "revokeKey": Scope.ADMIN,
 }
 
 
@@ -51,6 +83,9 @@ def document() -> dict[str, Any]:
     spec.components.schema("NewInvocation", schema=schemas.INVOKE)
     spec.components.schema("NewBatch", schema=schemas.BATCH)
     spec.components.schema("ReplayMany", schema=schemas.REPLAY)
+    spec.components.schema("NewKey", schema=schemas.KEY)
+    spec.components.schema("SecretValue", schema=schemas.SECRET)
+    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
     for name, component in COMPONENTS.items():
         spec.components.schema(name, component)
     for status, description in _PROBLEMS.items():
@@ -58,11 +93,13 @@ def document() -> dict[str, Any]:
     for tag, description in (
         ("functions", "Code and its settings."),
         ("invocations", "Calls and their records."),
+        ("secrets", "Text that functions are given and nobody is shown."),
+        ("keys", "API keys."),
         ("platform", "The platform itself."),
     ):
         spec.tag({"name": tag, "description": description})
-    for path, operations in (_functions() | _accepting() | _records() | _platform()).items():
-        parameters = [_path_parameter(name) for name in ("ref", "id") if f"{{{name}}}" in path]
+    for path, operations in (_functions() | _accepting() | _records() | _secrets() | _keys() | _platform()).items():
+        parameters = [_path_parameter(name) for name in ("ref", "id", "name") if f"{{{name}}}" in path]
         spec.path(path=path, operations=operations, parameters=parameters)
     result: dict[str, Any] = spec.to_dict()
     return result
@@ -234,6 +271,57 @@ def _logs() -> dict[str, Any]:
     return _operation("getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow, resume])
 
 
+def _secrets() -> dict[str, dict[str, Any]]:
+    one = _json("What is told of it.", "Secret", SECRET_EXAMPLE)
+    return {
+        "/secrets": {
+            "get": _operation(
+                "listSecrets", "List the secrets, by name; never values", "secrets", {200: _list("Secret")}
+            )
+        },
+        "/secrets/{name}": {
+            "put": _operation(
+                "putSecret",
+                "Give a secret a value; functions that are bound to it get a new revision",
+                "secrets",
+                {200: one, 201: one},
+                (400, 409, 413, 415, 422),
+                body="SecretValue",
+            ),
+            "delete": _operation(
+                "deleteSecret",
+                "Remove a secret that no function is bound to",
+                "secrets",
+                {204: {"description": "It is gone."}},
+                (404, 409),
+            ),
+        },
+    }
+
+
+def _keys() -> dict[str, dict[str, Any]]:
+    made = _json("The key, and the only answer that has its text.", "NewKeyText", NEW_KEY_EXAMPLE)
+    items = {"type": "object", "required": ["items"], "properties": {"items": {"type": "array", "items": _ref("Key")}}}
+    every = {"description": "All keys.", "content": {"application/json": {"schema": items}}}
+    return {
+        "/keys": {
+            "post": _operation(
+                "createKey", "Make an API key", "keys", {201: made}, (400, 413, 415, 422), body="NewKey"
+            ),
+            "get": _operation("listKeys", "List the API keys, newest first", "keys", {200: every}),
+        },
+        "/keys/{id}": {
+            "delete": _operation(
+                "revokeKey",
+                "Make an API key good for nothing, within 3 seconds everywhere",
+                "keys",
+                {204: {"description": "It is."}},
+                (404, 409),
+            )
+        },
+    }
+
+
 def _platform() -> dict[str, dict[str, Any]]:
     healthy = {"status": "ok", "checks": {"database": "ok", "broker": "ok", "storage": "ok", "workers": "ok"}}
     degraded = {"status": "degraded", "checks": {**healthy["checks"], "workers": "no worker beats"}}  # type: ignore[dict-item]
@@ -265,8 +353,13 @@ def _operation(
     responses: dict[str, Any] = {str(status): answer for status, answer in answers.items()}
     if tag != "platform":
         problems = (*problems, 503)
+    scope = _SCOPES.get(operation_id)
+    if scope is not None:
+        problems = (*problems, 401, 403)
     responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
     operation: dict[str, Any] = {"operationId": operation_id, "summary": summary, "tags": [tag], "responses": responses}
+    if scope is not None:
+        operation["security"] = [{"key": [scope.value]}]
     if parameters:
         operation["parameters"] = parameters
     if body:
@@ -317,7 +410,7 @@ def _header(name: str, description: str, schema: dict[str, Any] | None = None) -
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    description = {"ref": "The function's id or name.", "id": "The invocation's id."}[name]
+    description = {"ref": "The function's id or name.", "id": "The id.", "name": "The name."}[name]
     return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from faas.domain.access import Scope
 from faas.domain.function import FunctionState, Network, Runtime
 from faas.domain.invocation import Status
 
@@ -42,6 +43,11 @@ _FUNCTION = _object(
         "retry": _object({"max_attempts": _COUNT, "backoff": _DURATION, "max_backoff": _DURATION}),
         "environment": {"type": "object", "additionalProperties": _TEXT},
         "metadata": {"type": "object"},
+        "secrets": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "Names of variables to names of secrets; never values.",
+        },
         "state": _words(FunctionState),
         "state_reason": {"type": ["string", "null"]},
         "code_digest": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
@@ -120,8 +126,32 @@ _EVENT = {
     "error_type": {"type": ["string", "null"]},
 }
 
+_KEY: dict[str, Any] = {
+    "id": _ID,
+    "name": _TEXT,
+    "prefix": {"type": "string", "description": "What may be shown of it."},
+    "scopes": {"type": "array", "items": _words(Scope)},
+    "created_at": _INSTANT,
+    "expires_at": _MAYBE_INSTANT,
+    "last_used_at": {**_MAYBE_INSTANT, "description": "To a minute."},
+    "revoked_at": _MAYBE_INSTANT,
+}
+
 COMPONENTS: dict[str, dict[str, Any]] = {
+    "Key": _object(_KEY),
+    "NewKeyText": _object(
+        {**_KEY, "key": {"type": "string", "description": "The key itself: keep it, it can't be had again."}}
+    ),
     "Function": _FUNCTION,
+    "Secret": _object(
+        {
+            "name": _TEXT,
+            "version": {"type": "integer", "minimum": 1, "description": "One more for every value."},
+            "functions": {"type": "array", "items": _TEXT, "description": "Whose newest revision is given it."},
+            "created_at": _INSTANT,
+            "updated_at": _INSTANT,
+        }
+    ),
     "InvocationItem": _object(_ITEM),
     "Invocation": _object(_RECORD),
     "AcceptedInvocation": _object({"invocation_id": _ID, **_RECORD}),
@@ -175,6 +205,7 @@ FUNCTION_EXAMPLE: dict[str, Any] = {
     "retry": {"max_attempts": 1, "backoff": "1s", "max_backoff": "1m"},
     "environment": {},
     "metadata": {},
+    "secrets": {},
     "state": "active",
     "state_reason": None,
     "code_digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -230,6 +261,24 @@ HISTORY_EXAMPLE: dict[str, Any] = {
     "status": "queued",
     "waiting_for": {"reason": "concurrency", "limit": 10, "used": 10, "position": 3},
     "events": [{"time": INVOCATION_EXAMPLE["created_at"], "type": "accepted", "revision": 1}],
+}
+NEW_KEY_EXAMPLE: dict[str, Any] = {
+    "id": "01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",
+    "name": "billing",
+    "prefix": "faas_3kTq9ZbYw1",
+    "scopes": ["invoke"],
+    "created_at": "2026-07-01T12:00:00.000Z",
+    "expires_at": "2026-07-31T12:00:00.000Z",
+    "last_used_at": None,
+    "revoked_at": None,
+    "key": "faas_3kTq9ZbYw1_Jx0mT7QyV2cN5sR8dF1gH4kL6pZ9wB3eU0iOaXvCyEt",
+}
+SECRET_EXAMPLE: dict[str, Any] = {
+    "name": "billing-db",
+    "version": 2,
+    "functions": ["hello"],
+    "created_at": "2026-01-02T03:04:05.678Z",
+    "updated_at": "2026-02-03T04:05:06.789Z",
 }
 PROBLEM_EXAMPLE: dict[str, Any] = {
     "type": "about:blank",

@@ -12,6 +12,7 @@ from flask import Response
 from faas.domain.duration import format_duration
 from faas.domain.function import Function
 from faas.domain.invocation import Invocation, Page
+from faas.domain.secret import SecretRecord
 
 T = TypeVar("T")
 
@@ -51,10 +52,22 @@ def function(value: Function) -> dict[str, Any]:
         },
         "environment": spec.environment,
         "metadata": spec.metadata,
+        "secrets": spec.secrets,
         "state": value.state.value,
         "state_reason": value.state_reason,
         "code_digest": value.code_digest,
         "code_size": value.code_size,
+        "created_at": instant(value.created_at),
+        "updated_at": instant(value.updated_at),
+    }
+
+
+def secret(value: SecretRecord) -> dict[str, Any]:
+    """What is told of a secret; its value is no part of the record."""
+    return {
+        "name": value.name,
+        "version": value.version,
+        "functions": list(value.functions),
         "created_at": instant(value.created_at),
         "updated_at": instant(value.updated_at),
     }

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates, validates_schema
 
 from faas.domain import function as rules
+from faas.domain.access import Scope
 from faas.domain.function import Network, Retry, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import TERMINAL
+from faas.domain.secret import Secret
 from faas.errors import Invalid, NotFound, TooLarge
 from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay, ReplayMany
 from faas.web.fields import (
@@ -28,6 +30,8 @@ from faas.web.fields import (
     Metadata,
     Name,
     Number,
+    Secrets,
+    SecretValue,
     Text,
     WholeNumber,
     compact,
@@ -100,6 +104,12 @@ class FunctionSchema(Schema):
         document={"description": "32 KiB in all; reserved names are refused.", "example": {"STAGE": "test"}}
     )
     metadata = Metadata(document={"description": "Any JSON object, 16 KiB.", "example": {"team": "billing"}})
+    secrets = Secrets(
+        document={
+            "description": "A variable's name to the name of the secret (`PUT /secrets/{name}`) whose value it gets.",
+            "example": {"DB_PASSWORD": "billing-db"},
+        }
+    )
 
     def on_bind_field(self, field_name: str, field_obj: Any) -> None:
         """Durations lose their unit in JSON: they carry their own there."""
@@ -187,11 +197,48 @@ class ReplaySchema(Schema):
     limit = WholeNumber(1, BATCH_ITEMS, document={"default": BATCH_ITEMS, "description": "The oldest so many."})
 
 
+class KeySchema(Schema):
+    """The body of `POST /keys`."""
+
+    name = Text(
+        100, required=True, document={"minLength": 1, "description": "Whose it is, or what for.", "example": "billing"}
+    )
+    scopes = fields.List(
+        Choice({scope.value: scope for scope in Scope}),
+        required=True,
+        validate=validate.Length(1, 20),
+        metadata={"description": "What it is good for; `admin` for everything.", "example": ["invoke"]},
+    )
+    expires_in_ms = Duration(
+        60_000,
+        3650 * _DAY_MS,
+        document={"description": "It is good for so long; for ever when left out.", "example": "720h"},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        """Durations lose their unit in JSON: they carry their own there."""
+        field_obj.data_key = field_name.removesuffix("_ms")
+
+    @validates("name")
+    def check_name(self, value: str, **_: Any) -> None:
+        """A name that can be read."""
+        if not value.strip() or not value.isprintable():
+            raise ValidationError("Must be printable text.")
+
+
+class SecretSchema(Schema):
+    """The body of `PUT /secrets/{name}`."""
+
+    value = SecretValue(required=True, document={"description": "Text of at most 64 KiB. It is never shown again."})
+
+
 FUNCTION = FunctionSchema()
 CHANGES = FunctionSchema(partial=True)
 INVOKE = InvokeSchema()
 BATCH = BatchSchema()
 REPLAY = ReplaySchema()
+SECRET = SecretSchema()
+KEY = KeySchema()
 
 
 def new_function(body: Any) -> NewFunction:
@@ -209,6 +256,12 @@ def new_function(body: Any) -> NewFunction:
 def function_changes(body: Any) -> FunctionChanges:
     """What `PUT /functions/{ref}` asks for. Raises like `new_function`."""
     return FunctionChanges(_load(CHANGES, body))
+
+
+def secret_value(body: Any) -> Secret:
+    """What `PUT /secrets/{name}` gives. Raises like `new_function`."""
+    value: Secret = _load(SECRET, body)["value"]
+    return value
 
 
 def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
@@ -246,6 +299,13 @@ def replay(invocation_id: str, *, pinned: bool, idempotency_key: str | None) -> 
     """What `POST /invocations/{id}/replay` asks for."""
     asked = {"replay": invocation_id, "pinned": pinned}
     return Replay(invocation_id, pinned, idempotency_key, _fingerprint(asked) if idempotency_key is not None else b"")
+
+
+def new_key(body: Any) -> dict[str, Any]:
+    """What `POST /keys` asks for, as `Access.create` takes it. Raises Invalid."""
+    data = _load(KEY, body)
+    expires_ms = data.get("expires_in_ms")
+    return {"name": data["name"], "scopes": data["scopes"], "expires_s": expires_ms and round(expires_ms / 1000)}
 
 
 def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:

@@ -21,6 +21,7 @@ from faas.sandbox.engine import Engine, Owner
 from faas.sandbox.pool import Pool
 from faas.sandbox.shelf import Shelf
 from faas.sandbox.simple import SimpleEngine
+from faas.services.vault import Vault
 from faas.storage import Storage, open_storage
 from faas.worker.dispatch import Dispatcher
 from faas.worker.lane import Lane
@@ -60,6 +61,7 @@ class Context:
     lane: Lane | None
     revisions: Revisions
     running: RunningSet
+    vault: Vault = field(default_factory=lambda: Vault(()))
     build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
 
     def close(self) -> None:
@@ -109,6 +111,7 @@ def open_context(settings: Settings, threads: int) -> Context:
         lane=lane,
         revisions=revisions,
         running=running,
+        vault=Vault(settings.secrets_keys),
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from faas.db import attempts
 from faas.domain import outcome as outcomes
 from faas.domain.invocation import Claim, Status
 from faas.domain.outcome import Outcome
-from faas.errors import DatabaseDown, FunctionError, PlatformError
+from faas.domain.secret import NAMESPACE
+from faas.errors import DatabaseDown, FaasError, FunctionError, PlatformError
 from faas.results.backend import Ended
 from faas.sandbox.call import Call
 from faas.sandbox.engine import Sandbox
+from faas.services import secrets
 from faas.telemetry import logs
 from faas.worker.context import Context
 from faas.worker.lane import Lane
@@ -136,7 +139,7 @@ def _in_sandbox(context: Context, running: Running) -> Outcome:
     try:
         init_ms = 0
         if cold:
-            loaded = sandbox.specialise(claim.revision, code, claim.timeout_ms, running.log)
+            loaded = _load(context, running, sandbox, code)
             if isinstance(loaded, Outcome):
                 return replace(loaded, cold_start=True)
             init_ms = loaded
@@ -144,6 +147,18 @@ def _in_sandbox(context: Context, running: Running) -> Outcome:
     finally:
         running.cancel.detach()
         context.pool.release(sandbox)
+
+
+def _load(context: Context, running: Running, sandbox: Sandbox, code: Path) -> Outcome | int:
+    claim = running.claim
+    try:
+        # Now, and not before there was a sandbox: whoever gave a secret another value has bumped the revision in the same transaction.
+        values = secrets.reveal(context.database, context.vault, NAMESPACE, claim.revision)
+    except FaasError:
+        # It belongs to nobody yet, and must not be kept for the next call.
+        context.pool.discard(sandbox)
+        raise
+    return sandbox.specialise(claim.revision, code, claim.timeout_ms, running.log, values)
 
 
 def _call(sandbox: Sandbox, running: Running) -> Outcome:

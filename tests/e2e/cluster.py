@@ -24,6 +24,7 @@ from faas.embedded import postgres, redis_server
 from faas.embedded.ports import LOOPBACK, free_port
 from faas.embedded.process import Child, Program, run
 from faas.sandbox import exchange
+from faas.services.vault import new_key
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ class Cluster:
         self.database_url = self.redis_url = ""
         self._ports: dict[str, int] = {}
         self.work = root / "work"
+        self.secrets_key = new_key()
         self._sizes = {"controller": controllers, "worker": workers, "clock": clocks}
         self._children: dict[str, Child] = {}
         self._programs: dict[str, Program] = {}
@@ -184,6 +186,7 @@ class Cluster:
             "WORKER_CONCURRENCY": f"{THREADS}",
             "WORKER_MEMORY_MB": "8192",
             "PLATFORM_RETRIES": f"{PLATFORM_RETRIES}",
+            "FAAS_SECRETS_KEY": self.secrets_key,
         }
 
     def _program(self, name: str, module: tuple[str, ...]) -> Program:

@@ -40,6 +40,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         "retry": {"max_attempts": 1, "backoff": "1s", "max_backoff": "1m"},
         "environment": {},
         "metadata": {},
+        "secrets": {},
     }
 
 

@@ -56,7 +56,7 @@ def test_what_is_required_is_what_validates(document):
     assert "required" not in schemas["FunctionChanges"]
     assert schemas["NewInvocation"]["required"] == ["function_id"]
     assert set(schemas["NewFunction"]["properties"]) == {
-        "name", "version", "runtime", "handler", "code", "timeout", "memory_mb", "cpus", "max_concurrency", "network", "retry", "environment", "metadata",
+        "name", "version", "runtime", "handler", "code", "timeout", "memory_mb", "cpus", "max_concurrency", "network", "retry", "environment", "metadata", "secrets",
     }  # fmt: skip
     assert schemas["NewFunction"]["properties"]["memory_mb"] == {
         "type": "integer",
