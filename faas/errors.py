@@ -9,7 +9,8 @@
     │   ├── Conflict           409
     │   ├── TooLarge           413
     │   ├── UnsupportedMedia   415
-    │   └── Invalid            422  names the fields that are wrong
+    │   ├── Invalid            422  names the fields that are wrong
+    │   └── RateLimited        429  the key has made all the calls of this minute
     ├── FunctionError          the user's code is at fault
     │   ├── InvocationFailed   an invocation ended failed or timed out (what `AsyncResult.get` raises)
     │   └── InvocationCancelled    it was cancelled
@@ -103,6 +104,21 @@ class Invalid(ClientError):
         super().__init__(
             detail or "; ".join(f"{field}: {' '.join(messages)}" for field, messages in self.errors.items())
         )
+
+
+class RateLimited(ClientError):
+    """The key has made as many calls as it may for now.
+
+    Args:
+        retry_after_s: when there is room again.
+    """
+
+    status = 429
+    title = "Too Many Requests"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class FunctionError(FaasError):

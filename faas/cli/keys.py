@@ -37,15 +37,17 @@ def keys() -> None:
     help="What it is good for (repeat it).",
 )
 @click.option("--expires", metavar="DURATION", help="How long it is good for, such as 720h; for ever when left out.")
+@click.option("--rate", metavar="N", type=click.IntRange(1), help="At most so many calls a minute.")
 @click.option(
     "--local", is_flag=True, help="Straight in the database that DATABASE_URL names: for the first key of a server."
 )
 @remote
-def create(app: App, name: str, scopes: tuple[str, ...], expires: str | None, local: bool) -> None:
+def create(app: App, name: str, scopes: tuple[str, ...], expires: str | None, rate: int | None, local: bool) -> None:
     """Make a key called NAME, and print it: it is shown this once.
 
     The first key needs the scope admin; it makes the others."""
     body: dict[str, Any] = {"name": name, "scopes": list(scopes)} | ({"expires_in": expires} if expires else {})
+    body |= {"requests_per_minute": rate} if rate else {}
     made = _create_locally(body) if local else app.call("POST", "/keys", json=body)
     if app.json:
         output.show_json(made)
@@ -65,7 +67,7 @@ def list_(app: App) -> None:
     if not found:
         output.note("No key was made: on its loopback address the server is open.")
         return
-    output.show_table(("ID", "NAME", "KEY", "SCOPES", "STATE", "LAST USED"), map(_row, found))
+    output.show_table(("ID", "NAME", "KEY", "SCOPES", "CALLS/MIN", "STATE", "LAST USED"), map(_row, found))
 
 
 @keys.command("revoke", cls=Command, examples=("faas keys revoke 01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",))
@@ -107,6 +109,7 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
         found["name"],
         f"{found['prefix']}_…",
         ", ".join(found["scopes"]),
+        found["requests_per_minute"] or "any",
         _state(found),
         f"{output.age(used)} ago" if used else "never",
     )

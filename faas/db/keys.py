@@ -9,7 +9,7 @@ from faas.db.database import Database
 from faas.domain.access import Key, Scope
 from faas.errors import Conflict, NotFound
 
-_COLUMNS = "id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at"
+_COLUMNS = "id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at, requests_per_minute"
 _LIVING = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())"
 _LASTING_ADMIN = "revoked_at IS NULL AND expires_at IS NULL AND 'admin' = ANY (scopes)"
 
@@ -21,18 +21,21 @@ def add(
     prefix: str,
     digest: bytes,
     scopes: Iterable[Scope],
+    *,
     expires_s: int | None,
+    requests_per_minute: int | None,
 ) -> Key:
     """Keep a new key.
 
     Args:
         digest: of the whole key.
         expires_s: how long it is good for; None for ever.
+        requests_per_minute: how often it may call; None for any number.
     """
-    sql = f"""INSERT INTO api_keys (id, name, prefix, digest, scopes, created_at, expires_at)
-        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 second') RETURNING {_COLUMNS}"""
+    sql = f"""INSERT INTO api_keys (id, name, prefix, digest, scopes, created_at, expires_at, requests_per_minute)
+        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 second', %s) RETURNING {_COLUMNS}"""
     with database.begin() as tx:
-        row = tx.one(sql, (key_id, name, prefix, digest, sorted(scopes), expires_s))
+        row = tx.one(sql, (key_id, name, prefix, digest, sorted(scopes), expires_s, requests_per_minute))
     return _key(row)
 
 
@@ -87,5 +90,13 @@ def used(database: Database, key_id: str) -> None:
 def _key(row: Any) -> Key:
     scopes = frozenset(Scope(scope) for scope in row.scopes)
     return Key(
-        str(row.id), row.name, row.prefix, scopes, row.created_at, row.expires_at, row.last_used_at, row.revoked_at
+        id=str(row.id),
+        name=row.name,
+        prefix=row.prefix,
+        scopes=scopes,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+        requests_per_minute=row.requests_per_minute,
     )

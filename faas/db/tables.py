@@ -230,5 +230,6 @@ api_keys = Table(
     _time("expires_at"),
     _time("last_used_at"),
     _time("revoked_at"),
+    Column("requests_per_minute", Integer, comment="null for any number"),
     Index("api_keys_prefix", "prefix", unique=True),
 )

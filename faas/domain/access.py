@@ -32,6 +32,7 @@ class Key:
 
     Attributes:
         prefix: the part of it that may be shown, and by which it is found.
+        requests_per_minute: None for any number.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Key:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ class Caller:
 
     Attributes:
         key_id, name: of his key; None on a server that is open.
+        requests_per_minute: None for any number.
     """
 
     key_id: str | None
     name: str | None
     scopes: frozenset[Scope]
+    requests_per_minute: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether his key reaches that far."""

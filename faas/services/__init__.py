@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from faas.config import Settings
 from faas.db.database import Database
 from faas.queueing.publisher import Publisher
+from faas.queueing.rates import Rates
 from faas.services.access import Access
 from faas.services.admission import QueueLimit
 from faas.services.batches import Batches
@@ -30,6 +31,7 @@ class Services:
     invocations: Invocations
     batches: Batches
     access: Access
+    rates: Rates
     health: Health
     measuring: Measuring
     secrets: Secrets
@@ -51,6 +53,7 @@ class Services:
             functions=functions,
             invocations=Invocations(database, publisher, waiters, settings.redis_url, queue),
             batches=Batches(database, publisher, queue),
+            rates=Rates(settings.redis_url),
             access=Access(database, may_be_open=settings.may_be_open),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=Measuring(database, publisher, settings.worker_lease),

@@ -60,7 +60,7 @@ class Access:
         if found is None or not matches(key, found[1]):
             raise Unauthorized("The key is not known, or not good any more.")
         self._note(found[0])
-        return Caller(found[0].id, found[0].name, found[0].scopes)
+        return Caller(found[0].id, found[0].name, found[0].scopes, found[0].requests_per_minute)
 
     def is_made(self) -> bool:
         """Whether a key was ever made. Raises DatabaseDown."""
@@ -76,8 +76,19 @@ class Access:
             self._open_until = now + REMEMBERED_S
         return not self._closed
 
-    def create(self, name: str, scopes: Iterable[Scope], expires_s: int | None = None) -> tuple[Key, str]:
+    def create(
+        self,
+        name: str,
+        scopes: Iterable[Scope],
+        *,
+        expires_s: int | None = None,
+        requests_per_minute: int | None = None,
+    ) -> tuple[Key, str]:
         """Make a key.
+
+        Args:
+            expires_s: how long it is good for; None for ever.
+            requests_per_minute: how often it may call; None for any number.
 
         Returns:
             The key as it is kept, and its text, which is not kept and can't be had again.
@@ -91,7 +102,16 @@ class Access:
         text = mint()
         prefix = prefix_of(text)
         assert prefix is not None
-        made = keys.add(self._database, ids.uuid7(), name, prefix, digest(text), given, expires_s)
+        made = keys.add(
+            self._database,
+            ids.uuid7(),
+            name,
+            prefix,
+            digest(text),
+            given,
+            expires_s=expires_s,
+            requests_per_minute=requests_per_minute,
+        )
         with self._lock:
             self._closed = True
         return made, text

@@ -10,7 +10,7 @@ import logging
 from flask import Flask, Response, g, request
 
 from faas.domain.access import Caller, Scope
-from faas.errors import Forbidden, Unauthorized
+from faas.errors import Forbidden, RateLimited, Unauthorized
 from faas.web.context import services
 
 _audit = logging.getLogger("faas.audit")
@@ -59,6 +59,7 @@ def install(app: Flask) -> None:
     """Guard every endpoint of an application."""
     app.before_request(_guard)
     app.after_request(_record)
+    app.after_request(_tell_rate)
 
 
 def scope_of(endpoint: str) -> Scope | None:
@@ -82,8 +83,21 @@ def _guard() -> None:
     except Unauthorized:
         g.challenge = 'Basic realm="faas", charset="UTF-8"' if endpoint in _PAGES else "Bearer"
         raise
+    _count(g.caller)
     if not g.caller.may(scope):
         raise Forbidden(f"The key lacks the scope {scope.value}.")
+
+
+def _count(who: Caller) -> None:
+    """Count a call against the limit of its key. Raises RateLimited."""
+    if who.key_id is None or who.requests_per_minute is None:
+        return
+    rate = services().rates.hit(who.key_id, who.requests_per_minute)
+    if rate is None:
+        return
+    g.rate = rate
+    if not rate.allowed:
+        raise RateLimited(f"The key may make {rate.limit} calls a minute. Try again in {rate.reset_s} s.", rate.reset_s)
 
 
 def _key(endpoint: str) -> str | None:
@@ -112,4 +126,13 @@ def _record(response: Response) -> Response:
             "remote": request.remote_addr,
         }
         _audit.info("changed", extra={"fields": fields})
+    return response
+
+
+def _tell_rate(response: Response) -> Response:
+    """What is left of the key's calls (draft-ietf-httpapi-ratelimit-headers-06)."""
+    if "rate" in g:
+        response.headers["RateLimit-Limit"] = str(g.rate.limit)
+        response.headers["RateLimit-Remaining"] = str(g.rate.remaining)
+        response.headers["RateLimit-Reset"] = str(g.rate.reset_s)
     return response

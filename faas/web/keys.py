@@ -51,4 +51,5 @@ def shown(key: Key) -> dict[str, Any]:
         "expires_at": render.instant(key.expires_at),
         "last_used_at": render.instant(key.last_used_at),
         "revoked_at": render.instant(key.revoked_at),
+        "requests_per_minute": key.requests_per_minute,
     }

@@ -37,6 +37,7 @@ _PROBLEMS = {
     415: "Another media type than `application/json`.",
     422: "A field or parameter is missing, unknown, read-only, of the wrong type or out of bounds.",
     401: "A key is needed, or this one is not good (any more).",
+    429: "The key has made all its calls of this minute; `Retry-After` says when to come back.",
     403: "The key lacks the scope that the call asks for.",
     503: "The platform can't do it at the moment; `Retry-After` says when to come back.",
 }
@@ -355,7 +356,7 @@ def _operation(
         problems = (*problems, 503)
     scope = _SCOPES.get(operation_id)
     if scope is not None:
-        problems = (*problems, 401, 403)
+        problems = (*problems, 401, 403, 429)
     responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
     operation: dict[str, Any] = {"operationId": operation_id, "summary": summary, "tags": [tag], "responses": responses}
     if scope is not None:

@@ -135,6 +135,7 @@ _KEY: dict[str, Any] = {
     "expires_at": _MAYBE_INSTANT,
     "last_used_at": {**_MAYBE_INSTANT, "description": "To a minute."},
     "revoked_at": _MAYBE_INSTANT,
+    "requests_per_minute": {**_MAYBE_COUNT, "description": "Null for any number."},
 }
 
 COMPONENTS: dict[str, dict[str, Any]] = {
@@ -271,6 +272,7 @@ NEW_KEY_EXAMPLE: dict[str, Any] = {
     "expires_at": "2026-07-31T12:00:00.000Z",
     "last_used_at": None,
     "revoked_at": None,
+    "requests_per_minute": None,
     "key": "faas_3kTq9ZbYw1_Jx0mT7QyV2cN5sR8dF1gH4kL6pZ9wB3eU0iOaXvCyEt",
 }
 SECRET_EXAMPLE: dict[str, Any] = {

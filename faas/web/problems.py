@@ -10,7 +10,16 @@ from http import HTTPStatus
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from faas.errors import BrokerDown, ClientError, DatabaseDown, Invalid, PlatformError, QueueFull, StorageError
+from faas.errors import (
+    BrokerDown,
+    ClientError,
+    DatabaseDown,
+    Invalid,
+    PlatformError,
+    QueueFull,
+    RateLimited,
+    StorageError,
+)
 from faas.web.render import json_answer
 
 _log = logging.getLogger("faas.web")
@@ -53,6 +62,8 @@ def problem(
 def _client_error(error: ClientError) -> Response:
     errors = error.errors if isinstance(error, Invalid) else None
     headers = {"WWW-Authenticate": g.challenge} if error.status == HTTPStatus.UNAUTHORIZED else None
+    if isinstance(error, RateLimited):
+        headers = {"Retry-After": str(error.retry_after_s)}
     return problem(error.status, error.title, str(error) or error.title, errors=errors, headers=headers)
 
 

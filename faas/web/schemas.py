@@ -215,6 +215,10 @@ class KeySchema(Schema):
         document={"description": "It is good for so long; for ever when left out.", "example": "720h"},
     )
 
+    requests_per_minute = WholeNumber(
+        1, 1_000_000, document={"description": "How often it may call; as often as it likes when left out."}
+    )
+
     def on_bind_field(self, field_name: str, field_obj: Any) -> None:
         """Durations lose their unit in JSON: they carry their own there."""
         field_obj.data_key = field_name.removesuffix("_ms")
@@ -305,7 +309,12 @@ def new_key(body: Any) -> dict[str, Any]:
     """What `POST /keys` asks for, as `Access.create` takes it. Raises Invalid."""
     data = _load(KEY, body)
     expires_ms = data.get("expires_in_ms")
-    return {"name": data["name"], "scopes": data["scopes"], "expires_s": expires_ms and round(expires_ms / 1000)}
+    return {
+        "name": data["name"],
+        "scopes": data["scopes"],
+        "expires_s": expires_ms and round(expires_ms / 1000),
+        "requests_per_minute": data.get("requests_per_minute"),
+    }
 
 
 def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requests_per_minute", sa.Integer(), nullable=True, comment="null for any number"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("api_keys_prefix", "api_keys", ["prefix"], unique=True)

@@ -19,7 +19,7 @@ from faas.web.guard import guard
 
 def settings(database_url: str, redis_url: str, tmp_path, **more: str) -> config.Settings:
     return config.load(
-        {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "STORAGE_BASE_DIR": f"{tmp_path / 'code'}", **more}
+        {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "STORAGE_BASE_DIR": f"{tmp_path / 'code'}"} | more
     )
 
 
@@ -263,3 +263,28 @@ def test_changes_are_in_the_audit_log_and_keys_are_in_no_log(client, admin, body
     everything = caplog.text + "".join(str(record.__dict__) for record in caplog.records)
     for key in (admin, made["key"]):
         assert key.rpartition("_")[2] not in everything
+
+
+def test_a_key_makes_so_many_calls_a_minute_over_all_processes(client, start, admin, is_problem):
+    made = make_key(client, "functions:read", admin=admin, requests_per_minute=5)
+    other, headers = start(), bearer(made["key"])
+    answers = [(client, other)[n % 2].get("/functions", headers=headers) for n in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0"]
+    refused = other.get("/functions", headers=headers)
+    is_problem(refused, 429)
+    assert refused.headers["RateLimit-Limit"] == "5"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    # Nobody else is held up by it.
+    answer = client.get("/functions", headers=bearer(admin))
+    assert answer.status_code == 200
+    assert "RateLimit-Limit" not in answer.headers
+
+
+def test_calls_are_let_in_uncounted_where_redis_is_away(client, start, admin):
+    made = make_key(client, "functions:read", admin=admin, requests_per_minute=1)
+    away = start(REDIS_URL="redis://127.0.0.1:1/0")
+    for _ in range(3):
+        answer = away.get("/functions", headers=bearer(made["key"]))
+        assert answer.status_code == 200
+        assert "RateLimit-Limit" not in answer.headers
