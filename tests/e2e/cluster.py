@@ -25,6 +25,7 @@ from faas.embedded.ports import LOOPBACK, free_port
 from faas.embedded.process import Child, Program, run
 from faas.sandbox import exchange
 from faas.services.vault import new_key
+from faas.worker.context import is_of_platform
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ class Cluster:
         self._ports: dict[str, int] = {}
         self.work = root / "work"
         self.secrets_key = new_key()
+        self._platform_id = ""
         self._sizes = {"controller": controllers, "worker": workers, "clock": clocks}
         self._children: dict[str, Child] = {}
         self._programs: dict[str, Program] = {}
@@ -97,6 +99,7 @@ class Cluster:
         """Start everything, and wait until it is healthy."""
         self.start_servers()
         run(self._program("migrations", ("faas.cli", "db", "upgrade")), START_SECONDS)
+        self._platform_id = str(self.sql("SELECT id FROM platform")[0][0])[-12:]
         self._ports = {f"controller{n}": free_port() for n in range(1, self._sizes["controller"] + 1)}
         for role, size in self._sizes.items():
             for n in range(1, size + 1):
@@ -376,10 +379,11 @@ class Cluster:
 
         client = docker.from_env(timeout=60)
         try:
-            found = client.api.containers(all=True, filters={"label": f"faas.scope={self.work}"})
+            found = client.api.containers(all=True, filters={"label": "faas.owner"})
         finally:
             client.close()
-        return [(one["Id"], one["Labels"]["faas.owner"]) for one in found]
+        owners = [(one["Id"], one["Labels"]["faas.owner"]) for one in found]
+        return [(id_, owner) for id_, owner in owners if is_of_platform(owner, self._platform_id)]
 
     def processes(self) -> list[str]:
         """The processes of this platform and of its sandboxes: those that stand in its folder, or have it in their words or variables."""
