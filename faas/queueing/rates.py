@@ -65,6 +65,10 @@ class Rates:
 
     def _connected(self) -> SlidingWindowCounterRateLimiter:
         if self._limiter is None:
-            options: dict[str, Any] = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS, "socket_keepalive": True}
+            options: dict[str, Any] = {
+                "socket_timeout": _SECONDS,
+                "socket_connect_timeout": _SECONDS,
+                "socket_keepalive": True,
+            }
             self._limiter = SlidingWindowCounterRateLimiter(RedisStorage(self._url, **options))
         return self._limiter
