@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from kombu.transport import redis as stock
 from kombu.transport import virtual
+from redis.exceptions import OutOfMemoryError
 
 from faas.domain.ids import is_id
 from faas.queueing import names
@@ -97,6 +98,8 @@ class Transport(stock.Transport):
     """Named by `broker_transport` in celeryconfig.py."""
 
     Channel = Channel
+    # A Redis that is full refuses even what Celery asks it at the start. That passes, so it is waited for; by itself Celery ends the worker.
+    connection_errors = (*stock.Transport.connection_errors, OutOfMemoryError)
 
     def _deliver(self, message: Any, queue: str) -> None:
         """A message that came: to the intake where it is an invocation's, else on to Celery."""

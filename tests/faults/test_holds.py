@@ -147,6 +147,32 @@ def test_a_redis_that_comes_back_with_an_old_state_loses_nothing_and_starts_noth
     assert ended_once(cluster, old + new)
 
 
+def test_workers_that_are_started_while_redis_is_full_wait_for_it(cluster: Platform) -> None:
+    function = cluster.deploy()
+    for worker in cluster.workers:
+        cluster.end(worker, signal.SIGKILL)
+    with cluster.redis() as client:
+        limit = client.config_get("maxmemory")["maxmemory"]
+        client.config_set("maxmemory", "1")
+        try:
+            for worker in cluster.workers:
+                cluster.come_back(worker)
+            invocation = cluster.submit(function, {"token": "full"})
+            eventually(
+                lambda: all(
+                    "OutOfMemory" in cluster.log(worker) or "maxmemory" in cluster.log(worker)
+                    for worker in cluster.workers
+                ),
+                "every worker has met it",
+            )
+            time.sleep(3)
+            assert cluster.ended_by_themselves() == []
+        finally:
+            client.config_set("maxmemory", limit)
+    assert cluster.wait(invocation)["result"]["token"] == "full"
+    assert ended_once(cluster, [invocation])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_a_postgresql_that_is_restarted_under_load_takes_no_promise_with_it(
     cluster: Platform, number: signal.Signals
