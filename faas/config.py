@@ -27,6 +27,7 @@ class Settings:
     Attributes:
         database_url: `postgresql://…`, for psycopg2.
         redis_url: `redis://…` or `rediss://…`; the broker and the wake-up channel.
+        server_patience: the head of a request has to be there after so long, and a body has to come at 4 KiB/s on the average after it.
         server_host, server_port: where the controller binds; loopback where `SERVER_ADDR` gives no host.
         allow_anonymous: calls without a key are taken on any address while no key was made; on a loopback address they are anyway.
         storage_type: `local` or `s3`.
@@ -76,6 +77,7 @@ class Settings:
     platform_retries: int
     queue_limit: int
     retention_days: int
+    server_patience: float
     log_level: str
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
 
@@ -136,6 +138,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),
         queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
+        server_patience=env.number("SERVER_PATIENCE", 20.0, 1.0, 3600.0),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         secrets_keys=env.keys("FAAS_SECRETS_KEY"),
     )

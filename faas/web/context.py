@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 
 from faas.services import Services
 from faas.telemetry.metrics import Metrics
+from faas.web.slow_clients import Reading, SlowClients
 
-_SERVICES, _METRICS, _STOPPING = "faas", "faas.metrics", "faas.stopping"
+_SERVICES, _METRICS, _STOPPING, _CLIENTS = "faas", "faas.metrics", "faas.stopping", "faas.clients"
 
 
 def attach(app: Flask, services: Services) -> None:
@@ -29,6 +32,23 @@ def metrics(app: Flask | None = None) -> Metrics:
     """The metrics of an application's process."""
     found: Metrics = (app or current_app).extensions[_METRICS]
     return found
+
+
+def watch_clients(app: Flask, clients: SlowClients) -> None:
+    """Let a watcher bound how slowly bodies come; without one they may take their time."""
+    app.extensions[_CLIENTS] = clients
+
+
+@contextmanager
+def reading_body() -> Iterator[Reading | None]:
+    """The body of the request at hand is read inside."""
+    clients: SlowClients | None = current_app.extensions.get(_CLIENTS)
+    sock = request.environ.get("gunicorn.socket")
+    if clients is None or sock is None:
+        yield None
+        return
+    with clients.body(sock) as reading:
+        yield reading
 
 
 def stopping(app: Flask | None = None) -> threading.Event:

@@ -14,6 +14,7 @@ from faas.config import load
 from faas.errors import ConfigError
 from faas.web import context
 from faas.web.guard import guard
+from faas.web.slow_clients import SlowClients
 
 try:
     _settings = load()
@@ -22,7 +23,7 @@ except ConfigError as error:
     raise SystemExit(str(error)) from None
 
 bind = f"{_settings.server_host}:{_settings.server_port}"
-worker_class = "gthread"
+worker_class = "faas.web.server.Worker"
 # Whoever waits for an invocation holds a thread, for up to a minute; threads are made when they are needed.
 threads = 600
 worker_connections = 2000
@@ -66,7 +67,10 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """On SIGTERM, let those who wait go with the answer that there is, before gunicorn's own handler stops the process."""
+    """Bound slow clients. On SIGTERM, let those who wait go with the answer that there is, before gunicorn's own handler stops the process."""
+    worker.slow_clients = SlowClients(_settings.server_patience)
+    worker.slow_clients.start()
+    context.watch_clients(worker.wsgi, worker.slow_clients)
     inherited: Any = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:

@@ -44,11 +44,11 @@ def log_file(tmp_path_factory):
 
 
 @contextmanager
-def server(log_file):
+def server(log_file, **environ):
     """A running server: its port and its process."""
     port = free_port()
     with log_file.open("wb") as log:
-        process = start(log, SERVER_ADDR=f"127.0.0.1:{port}")
+        process = start(log, SERVER_ADDR=f"127.0.0.1:{port}", **environ)
     deadline = time.monotonic() + PATIENCE
     try:
         while True:
@@ -115,6 +115,29 @@ def test_a_chunked_body_over_the_limit_is_413(port):
     answer = raw(port, head, *[piece] * 20, b"0\r\n\r\n")
     assert b" 413 " in answer.split(b"\r\n", 1)[0]
     assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        # Whole as JSON, and not all that was announced.
+        ("Content-Length: 100", b'{"function_id": "fast"}'),
+        ("Transfer-Encoding: chunked", b'17\r\n{"function_id": "fast"}'),
+        ("Transfer-Encoding: chunked", b'17\r\n{"function_id": "fast"}\r\n'),
+        ("Transfer-Encoding: chunked", b'17\r\n{"function_id": "fast"}XX0\r\n\r\n'),
+        ("Transfer-Encoding: chunked", b'zz\r\n{"function_id": "fast"}\r\n0\r\n\r\n'),
+    ],
+)
+def test_a_body_that_is_not_whole_is_400_and_has_no_effect(port, head, rest):
+    before = json.loads(request(port, "GET", "/invocations?limit=200")[2])["items"]
+    start = f"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(start + rest)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65536)
+    assert b" 400 " in answer.split(b"\r\n", 1)[0], answer
+    assert b"application/problem+json" in answer
+    assert json.loads(request(port, "GET", "/invocations?limit=200")[2])["items"] == before
 
 
 def test_an_announced_body_over_the_limit_is_413_and_the_client_can_read_it(port):
