@@ -33,7 +33,7 @@ class Functions:
             code: source text; or the bytes of a source file or archive; or the path of a file, or of a folder that is packed.
             handler: `main.handler`, `index.handler` or `main` by the runtime where left out.
             settings: what else the API takes: `version`, `timeout`, `memory_mb`, `cpus`, `max_concurrency`, `network`, `retry`, `environment`,
-                `metadata`, `secrets`. Durations are text (`"30s"`), seconds, or `timedelta`.
+                `metadata`, `secrets`, `http`. Durations are text (`"30s"`), seconds, or `timedelta`.
 
         Raises:
             Conflict: the name is taken.

@@ -42,6 +42,7 @@ class Function(_Record):
     environment: dict[str, str]
     metadata: dict[str, Any]
     secrets: dict[str, str] | None
+    http: dict[str, Any] | None
     state: str
     state_reason: str | None
     code_digest: str

@@ -9,6 +9,7 @@ from psycopg2 import IntegrityError
 
 from faas.db import cursors, secrets
 from faas.db.database import Database, Transaction
+from faas.domain import http
 from faas.domain.function import Function, FunctionState, Network, Retry, Revision, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import Page
@@ -16,7 +17,7 @@ from faas.domain.secret import NAMESPACE
 from faas.errors import Conflict, NotFound
 
 REVISION_COLUMNS = """r.number, r.version, r.runtime, r.handler, r.timeout_ms AS function_timeout_ms, r.memory_mb, r.cpus, r.max_concurrency,
-    r.network, r.retry_max_attempts, r.retry_backoff_ms, r.retry_max_backoff_ms, r.environment, r.metadata, r.secrets, r.code_digest, r.code_size,
+    r.network, r.retry_max_attempts, r.retry_backoff_ms, r.retry_max_backoff_ms, r.environment, r.metadata, r.secrets, r.http, r.code_digest, r.code_size,
     r.artifact_digest, r.state, r.state_reason"""
 _SELECT = f"""
     SELECT f.id, f.name, f.created_at, f.updated_at, {REVISION_COLUMNS}
@@ -25,11 +26,11 @@ _SELECT = f"""
 _INSERT_REVISION = """
     INSERT INTO function_revisions (
         function_id, number, version, runtime, handler, timeout_ms, memory_mb, cpus, max_concurrency, network,
-        retry_max_attempts, retry_backoff_ms, retry_max_backoff_ms, environment, metadata, secrets, code_digest, code_size,
+        retry_max_attempts, retry_backoff_ms, retry_max_backoff_ms, environment, metadata, secrets, http, code_digest, code_size,
         artifact_digest, state, build_published_at, created_at
     ) VALUES (
         %(id)s, %(number)s, %(version)s, %(runtime)s, %(handler)s, %(timeout_ms)s, %(memory_mb)s, %(cpus)s, %(max_concurrency)s, %(network)s,
-        %(max_attempts)s, %(backoff_ms)s, %(max_backoff_ms)s, %(environment)s, %(metadata)s, %(secrets)s, %(code_digest)s, %(code_size)s,
+        %(max_attempts)s, %(backoff_ms)s, %(max_backoff_ms)s, %(environment)s, %(metadata)s, %(secrets)s, %(http)s, %(code_digest)s, %(code_size)s,
         %(artifact_digest)s, %(state)s, CASE WHEN %(state)s = 'building' THEN clock_timestamp() END, clock_timestamp())"""
 
 
@@ -149,6 +150,7 @@ def _insert_revision(tx: Transaction, function_id: str, number: int, spec: Spec,
             "environment": json.dumps(spec.environment),
             "metadata": json.dumps(spec.metadata),
             "secrets": json.dumps(spec.secrets),
+            "http": json.dumps(http.to_json(spec.http)),
             "code_digest": code.digest,
             "code_size": code.size,
             "artifact_digest": code.artifact_digest,
@@ -202,6 +204,7 @@ def spec(row: Any) -> Spec:
         environment=json.loads(row.environment),
         metadata=json.loads(row.metadata),
         secrets=json.loads(row.secrets),
+        http=http.from_json(json.loads(row.http)),
     )
 
 

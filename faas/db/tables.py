@@ -75,6 +75,9 @@ function_revisions = Table(
         server_default=text("'{}'"),
         comment="JSON text: a variable's name to a secret's",
     ),
+    Column(
+        "http", Text, nullable=False, server_default=text("'{}'"), comment="JSON text: settings of the HTTP trigger"
+    ),
     Column("code_digest", Text, nullable=False),
     Column("code_size", Integer, nullable=False),
     Column("artifact_digest", Text, comment="what runs; null until it is built"),

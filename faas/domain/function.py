@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from faas.domain.http import Http
+
 KIB = 1024
 MIB = 1024 * 1024
 
@@ -84,6 +86,7 @@ class Spec:
     environment: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    http: Http = field(default_factory=Http)
 
 
 @dataclass(frozen=True, slots=True)

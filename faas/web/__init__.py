@@ -24,6 +24,7 @@ from faas.web import (
     problems,
     replays,
     secrets,
+    trigger,
 )
 
 
@@ -45,7 +46,19 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     observe.install(app)
     auth.install(app)
     problems.install(app)
-    for module in (functions, invocations, batches, replays, history, secrets, keys, health, metrics, documents):
+    for module in (
+        functions,
+        invocations,
+        batches,
+        replays,
+        history,
+        secrets,
+        keys,
+        health,
+        metrics,
+        documents,
+        trigger,
+    ):
         app.register_blueprint(module.blueprint)
     return app
 

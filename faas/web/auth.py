@@ -17,6 +17,8 @@ _audit = logging.getLogger("faas.audit")
 
 # What tells nothing that is worth a key: whether the platform works, how it is spoken to, how its pages look.
 _OPEN = frozenset({"health.health", "health.live", "documents.openapi_json", "documents.docs", "static"})
+# Asks for its scope itself (`require`), unless the function that is called is public.
+_ASKS_ITSELF = frozenset({"trigger.call"})
 _SCOPES = {
     "functions.create": Scope.FUNCTIONS_WRITE,
     "functions.update": Scope.FUNCTIONS_WRITE,
@@ -28,6 +30,7 @@ _SCOPES = {
     "secrets.list_": Scope.FUNCTIONS_READ,
     "invocations.invoke": Scope.INVOKE,
     "invocations.cancel": Scope.INVOKE,
+    "trigger.call": Scope.INVOKE,
     "batches.invoke": Scope.INVOKE,
     "replays.replay": Scope.INVOKE,
     "replays.replay_many": Scope.INVOKE,
@@ -76,8 +79,20 @@ def caller() -> Caller:
 def _guard() -> None:
     endpoint = request.endpoint
     # Nothing is there: that is said to everybody.
-    if endpoint is None or (scope := scope_of(endpoint)) is None:
-        return
+    if endpoint is not None and endpoint not in _ASKS_ITSELF and (scope := scope_of(endpoint)) is not None:
+        _require(endpoint, scope)
+
+
+def require(scope: Scope) -> None:
+    """Ask for a key with a scope in the middle of a request, where its endpoint alone does not tell whether one is needed.
+
+    Raises:
+        Unauthorized, Forbidden, RateLimited: as for every other endpoint.
+    """
+    _require(request.endpoint or "", scope)
+
+
+def _require(endpoint: str, scope: Scope) -> None:
     try:
         g.caller = services().access.caller(_key(endpoint))
     except Unauthorized:

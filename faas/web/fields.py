@@ -96,6 +96,17 @@ class Choice(_Field):
         return self.choices[text]
 
 
+class Flag(_Field):
+    """`true` or `false`."""
+
+    document: ClassVar[Mapping[str, Any]] = {"type": "boolean"}
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
+
+
 class WholeNumber(_Field):
     """An integer within bounds, both included."""
 

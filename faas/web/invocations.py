@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from flask import Blueprint, Response, g, stream_with_context
 
 from faas.domain.ids import is_id
-from faas.domain.invocation import Invocation, Page
-from faas.errors import NotFound, PlatformError
+from faas.domain.invocation import Page
+from faas.errors import NotFound
 from faas.web import query, render, schemas
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 from faas.web.events import follow, last_position
-from faas.web.waiting import SLICE_S
+from faas.web.waiting import SLICE_S, waited
 from faas.web.waiting import wait as wait_for
 
-_log = logging.getLogger("faas.web")
 blueprint = Blueprint("invocations", __name__)
 
 
@@ -36,7 +34,7 @@ def invoke() -> Response:
         headers["Idempotent-Replayed"] = "true"
     if wait:
         headers["Preference-Applied"] = f"wait={wait:g}"
-        record = _waited(record, wait - (time.monotonic() - began))
+        record = waited(record, wait - (time.monotonic() - began))
     status = 200 if wait and record.status.terminal else 202
     return render.json_answer({"invocation_id": record.id, **render.invocation(record)}, status, headers)
 
@@ -81,17 +79,6 @@ def logs(id_: str) -> Response:
         )
     text = services().invocations.logs(known).decode("utf-8", "replace")
     return Response(text, content_type="text/plain; charset=utf-8")
-
-
-def _waited(record: Invocation, seconds: float) -> Invocation:
-    """The record after waiting. It is accepted already, so a failure of the wait must not look like a refusal that can be sent again."""
-    if record.status.terminal or seconds <= 0:
-        return record
-    try:
-        return wait_for(services().invocations, record.id, seconds)
-    except PlatformError:
-        _log.warning("the wait ended early", exc_info=True, extra={"fields": {"invocation_id": record.id}})
-        return record
 
 
 def _known(id_: str) -> str:

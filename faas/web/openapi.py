@@ -10,7 +10,8 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from faas.domain.access import Scope
 from faas.domain.invocation import Status
-from faas.web import schemas
+from faas.web import openapi_trigger, schemas
+from faas.web.http_schemas import CorsSchema, HttpSchema
 from faas.web.openapi_answers import (
     BATCH_EXAMPLE,
     COMPONENTS,
@@ -42,6 +43,12 @@ _PROBLEMS = {
     503: "The platform can't do it at the moment; `Retry-After` says when to come back.",
 }
 
+_PATH_PARAMETERS = {
+    "ref": "The function's id or name.",
+    "id": "The id.",
+    "name": "The name.",
+    "rest": "The event's path, any number of segments.",
+}
 
 # Roles, as OpenAPI 3.1 calls them, of the bearer's key; the same that `faas.web.auth` asks for. What is not here is for everybody.
 _SCOPES = {
@@ -79,6 +86,8 @@ def document() -> dict[str, Any]:
         info={"description": _DESCRIPTION},
     )
     spec.components.schema("Retry", schema=schemas.RetrySchema)
+    spec.components.schema("Cors", schema=CorsSchema)
+    spec.components.schema("Http", schema=HttpSchema)
     spec.components.schema("NewFunction", schema=schemas.FUNCTION)
     spec.components.schema("FunctionChanges", schema=schemas.CHANGES)
     spec.components.schema("NewInvocation", schema=schemas.INVOKE)
@@ -89,18 +98,22 @@ def document() -> dict[str, Any]:
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
     for name, component in COMPONENTS.items():
         spec.components.schema(name, component)
-    for status, description in _PROBLEMS.items():
+    for name, component in openapi_trigger.COMPONENTS.items():
+        spec.components.schema(name, component)
+    for status, description in (_PROBLEMS | openapi_trigger.PROBLEMS).items():
         spec.components.response(f"Problem{status}", _problem(status, description))
     for tag, description in (
         ("functions", "Code and its settings."),
         ("invocations", "Calls and their records."),
+        ("http", "Functions as plain HTTP."),
         ("secrets", "Text that functions are given and nobody is shown."),
         ("keys", "API keys."),
         ("platform", "The platform itself."),
     ):
         spec.tag({"name": tag, "description": description})
-    for path, operations in (_functions() | _accepting() | _records() | _secrets() | _keys() | _platform()).items():
-        parameters = [_path_parameter(name) for name in ("ref", "id", "name") if f"{{{name}}}" in path]
+    every = _functions() | _accepting() | _records() | openapi_trigger.paths() | _secrets() | _keys() | _platform()
+    for path, operations in every.items():
+        parameters = [_path_parameter(name) for name in _PATH_PARAMETERS if f"{{{name}}}" in path]
         spec.path(path=path, operations=operations, parameters=parameters)
     result: dict[str, Any] = spec.to_dict()
     return result
@@ -411,8 +424,13 @@ def _header(name: str, description: str, schema: dict[str, Any] | None = None) -
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    description = {"ref": "The function's id or name.", "id": "The id.", "name": "The name."}[name]
-    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": _PATH_PARAMETERS[name],
+        "schema": {"type": "string"},
+    }
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -27,6 +27,20 @@ def _words(enum: Any) -> dict[str, Any]:
     return {"type": "string", "enum": [word.value for word in enum]}
 
 
+_CORS = {
+    "oneOf": [
+        _object(
+            {
+                "allow_origins": {"type": "array", "items": _TEXT},
+                "allow_methods": {"type": "array", "items": _TEXT},
+                "allow_headers": {"type": "array", "items": _TEXT},
+                "max_age": _DURATION,
+                "allow_credentials": {"type": "boolean"},
+            }
+        ),
+        {"type": "null"},
+    ]
+}
 _FUNCTION = _object(
     {
         "id": _ID,
@@ -48,6 +62,7 @@ _FUNCTION = _object(
             "additionalProperties": _TEXT,
             "description": "Names of variables to names of secrets; never values.",
         },
+        "http": _object({"public": {"type": "boolean"}, "cors": _CORS}),
         "state": _words(FunctionState),
         "state_reason": {"type": ["string", "null"]},
         "code_digest": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
@@ -207,6 +222,7 @@ FUNCTION_EXAMPLE: dict[str, Any] = {
     "environment": {},
     "metadata": {},
     "secrets": {},
+    "http": {"public": False, "cors": None},
     "state": "active",
     "state_reason": None,
     "code_digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

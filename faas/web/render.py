@@ -11,6 +11,7 @@ from flask import Response
 
 from faas.domain.duration import format_duration
 from faas.domain.function import Function
+from faas.domain.http import Http, to_json
 from faas.domain.invocation import Invocation, Page
 from faas.domain.secret import SecretRecord
 
@@ -53,6 +54,7 @@ def function(value: Function) -> dict[str, Any]:
         "environment": spec.environment,
         "metadata": spec.metadata,
         "secrets": spec.secrets,
+        "http": _http(spec.http),
         "state": value.state.value,
         "state_reason": value.state_reason,
         "code_digest": value.code_digest,
@@ -60,6 +62,14 @@ def function(value: Function) -> dict[str, Any]:
         "created_at": instant(value.created_at),
         "updated_at": instant(value.updated_at),
     }
+
+
+def _http(value: Http) -> dict[str, Any]:
+    shown = to_json(value)
+    cors = shown.get("cors")
+    if cors is not None:
+        cors["max_age"] = format_duration(cors.pop("max_age_ms"))
+    return {"public": value.public, "cors": cors}
 
 
 def secret(value: SecretRecord) -> dict[str, Any]:

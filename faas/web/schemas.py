@@ -36,6 +36,7 @@ from faas.web.fields import (
     WholeNumber,
     compact,
 )
+from faas.web.http_schemas import HttpSchema
 from faas.web.query import is_reference
 
 RUNTIMES = {**{runtime.value: runtime for runtime in Runtime}, "node": Runtime.NODEJS}
@@ -110,6 +111,7 @@ class FunctionSchema(Schema):
             "example": {"DB_PASSWORD": "billing-db"},
         }
     )
+    http = fields.Nested(HttpSchema)
 
     def on_bind_field(self, field_name: str, field_obj: Any) -> None:
         """Durations lose their unit in JSON: they carry their own there."""

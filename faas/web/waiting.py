@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from faas.domain.invocation import Invocation
+from faas.errors import PlatformError
 from faas.services import Invocations
-from faas.web.context import stopping
+from faas.web.context import services, stopping
 
+_log = logging.getLogger("faas.web")
 SLICE_S = 5.0
 
 
@@ -25,3 +28,14 @@ def wait(invocations: Invocations, id_: str, seconds: float) -> Invocation:
         record = invocations.wait(id_, max(0.0, min(SLICE_S, deadline - time.monotonic())))
         if record.status.terminal or stopping().is_set() or time.monotonic() >= deadline:
             return record
+
+
+def waited(record: Invocation, seconds: float) -> Invocation:
+    """A record after waiting. It is accepted already, so a failure of the wait must not look like a refusal that can be sent again."""
+    if record.status.terminal or seconds <= 0:
+        return record
+    try:
+        return wait(services().invocations, record.id, seconds)
+    except PlatformError:
+        _log.warning("the wait ended early", exc_info=True, extra={"fields": {"invocation_id": record.id}})
+        return record

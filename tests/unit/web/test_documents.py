@@ -35,7 +35,7 @@ def test_every_route_of_the_application_is_described(client, document):
     for rule in client.application.url_map.iter_rules():
         if rule.rule in undescribed:
             continue
-        path = re.sub(r"<(\w+?)_?>", r"{\1}", rule.rule)
+        path = re.sub(r"<(?:\w+:)?(\w+?)_?>", r"{\1}", rule.rule)
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             assert method.lower() in document["paths"][path], (method, path)
 
@@ -56,7 +56,7 @@ def test_what_is_required_is_what_validates(document):
     assert "required" not in schemas["FunctionChanges"]
     assert schemas["NewInvocation"]["required"] == ["function_id"]
     assert set(schemas["NewFunction"]["properties"]) == {
-        "name", "version", "runtime", "handler", "code", "timeout", "memory_mb", "cpus", "max_concurrency", "network", "retry", "environment", "metadata", "secrets",
+        "name", "version", "runtime", "handler", "code", "timeout", "memory_mb", "cpus", "max_concurrency", "network", "retry", "environment", "metadata", "secrets", "http",
     }  # fmt: skip
     assert schemas["NewFunction"]["properties"]["memory_mb"] == {
         "type": "integer",

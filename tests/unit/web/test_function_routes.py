@@ -23,7 +23,7 @@ def test_create_answers_201_with_its_place_and_the_defaults(client, body):
     expected = {
         "name": "hello", "version": "", "revision": 1, "runtime": "python", "handler": "main.handler", "timeout": "30s", "memory_mb": 128,
         "cpus": 1.0, "max_concurrency": 10, "network": "none", "retry": {"max_attempts": 1, "backoff": "1s", "max_backoff": "1m"},
-        "environment": {}, "metadata": {}, "secrets": {}, "state": "active", "state_reason": None, "code_digest": f"sha256:{digest}", "code_size": 46,
+        "environment": {}, "metadata": {}, "secrets": {}, "http": {"public": False, "cors": None}, "state": "active", "state_reason": None, "code_digest": f"sha256:{digest}", "code_size": 46,
     }  # fmt: skip
     assert {name: made[name] for name in expected} == expected
     assert set(made) == {*expected, "id", "created_at", "updated_at"}
