@@ -48,9 +48,14 @@ def doctor(app: App) -> None:
 
 
 def _findings(app: App) -> Iterator[Finding]:
-    from faas.cli import checks
+    from faas.cli import checks, isolation
+    from faas.sandbox.isolation import inspect
 
     yield from checks.of_machine()
+    # Where no Engine answers, the check of Docker has said so.
+    walls = inspect(os.environ.get("WORKER_OCI_RUNTIME", ""))
+    if walls is not None:
+        yield from isolation.findings(walls)
     yield from checks.of_deployment(os.environ)
     yield _server(app)
 
