@@ -16,6 +16,7 @@ import redis
 from e2e.cluster import Cluster
 
 from faas.embedded.process import Child, Program
+from faas.errors import PlatformError
 from faults import dockerd, history
 from faults.proxy import Link, Proxy
 
@@ -75,6 +76,15 @@ class Platform(Cluster):
         assert port is not None
         link = self.links[f"{part}-{server}"] = self._proxy.link(port)
         return url.replace(f":{port}/", f":{link.port}/")
+
+    def begin(self, name: str) -> None:
+        """Start a part. Docker gives its containerd 15 s and then gives up; on a busy machine whoever supervises it has to start it again."""
+        for tries_left in reversed(range(3 if name == "dockerd" else 1)):
+            try:
+                return super().begin(name)
+            except PlatformError:
+                if not tries_left:
+                    raise
 
     # -- faults
 
