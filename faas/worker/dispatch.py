@@ -74,6 +74,8 @@ class Dispatcher:
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(threads)
         self._depth, self._full = threads, False
+        # Once full, it is filled up by so many: one at a time would cost a turn of Celery's loop each.
+        self._portion = (threads + 1) // 2
         self._tell: Callable[[], None] = lambda: None
         self._claims: dict[str, Claim] = {}
         self._board: Board | None = None
@@ -111,12 +113,16 @@ class Dispatcher:
         self._arrivals.put(arrival)
 
     def room(self) -> int:
-        """How many more messages are wanted: as many in hand as may run at once, beside those that do. None by a worker that stops."""
+        """How many more messages are wanted: as many in hand as may run at once, beside those that do. None by a worker that stops, or that was full
+        and has not run half of them yet."""
         room = self._room()
         if room <= 0:
             # Looked at again after the mark is set: whoever takes some out in between has not seen it.
             self._full = True
             room = self._room()
+        if self._full and room < self._portion:
+            return 0
+        self._full = False
         return room
 
     def _room(self) -> int:
@@ -149,7 +155,7 @@ class Dispatcher:
                 return
 
     def _say_that_there_is_room(self) -> None:
-        if not self._full or self._room() <= 0:
+        if not self._full or self._room() < self._portion:
             return
         self._full = False
         try:

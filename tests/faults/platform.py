@@ -79,11 +79,14 @@ class Platform(Cluster):
 
     def begin(self, name: str) -> None:
         """Start a part. Docker gives its containerd 15 s and then gives up; on a busy machine whoever supervises it has to start it again."""
-        for tries_left in reversed(range(3 if name == "dockerd" else 1)):
+        tries = 3 if name == "dockerd" else 1
+        while True:
+            tries -= 1
             try:
-                return super().begin(name)
+                super().begin(name)
+                return
             except PlatformError:
-                if not tries_left:
+                if not tries:
                     raise
 
     # -- faults
