@@ -14,6 +14,7 @@ from faas.web import (
     body,
     context,
     documents,
+    function_logs,
     functions,
     health,
     history,
@@ -58,6 +59,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
         metrics,
         documents,
         trigger,
+        function_logs,
     ):
         app.register_blueprint(module.blueprint)
     return app

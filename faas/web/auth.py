@@ -38,6 +38,7 @@ _SCOPES = {
     "invocations.list_": Scope.INVOCATIONS_READ,
     "invocations.logs": Scope.INVOCATIONS_READ,
     "history.events": Scope.INVOCATIONS_READ,
+    "function_logs.logs": Scope.INVOCATIONS_READ,
     "metrics.scrape": Scope.INVOCATIONS_READ,
     "documents.dashboard": Scope.INVOCATIONS_READ,
     "documents.function_page": Scope.INVOCATIONS_READ,

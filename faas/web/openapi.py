@@ -66,6 +66,7 @@ _SCOPES = {
     "listInvocations": Scope.INVOCATIONS_READ,
     "getEvents": Scope.INVOCATIONS_READ,
     "getLogs": Scope.INVOCATIONS_READ,
+    "getFunctionLogs": Scope.INVOCATIONS_READ,
     "metrics": Scope.INVOCATIONS_READ,
     "putSecret": Scope.FUNCTIONS_WRITE,
     "deleteSecret": Scope.FUNCTIONS_WRITE,
@@ -266,6 +267,7 @@ def _records() -> dict[str, dict[str, Any]]:
             )
         },
         "/invocations/{id}/logs": {"get": _logs()},
+        "/functions/{ref}/logs": {"get": _function_logs()},
     }
 
 
@@ -283,6 +285,37 @@ def _logs() -> dict[str, Any]:
         "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."
     )
     return _operation("getLogs", "What the function printed", "invocations", {200: text}, (404, 422), [follow, resume])
+
+
+def _function_logs() -> dict[str, Any]:
+    example = "==> 01890a5d-ac97-7b3e-9c11-0f5a3d2c1b0a succeeded 2026-01-02T03:04:06.000Z\nhello\n"
+    text = {
+        "description": "What they printed.",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}, "example": example},
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+    }
+    follow = _query(
+        "follow",
+        "Stream those that run and those that come as server-sent events: `log` and `end` name their `invocation_id`; `dropped` says how many "
+        "lines a slow reader missed.",
+        {"type": "boolean", "default": False},
+    )
+    limit = _query(
+        "limit",
+        "Without `follow`: of how many invocations.",
+        {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+    )
+    resume = _header("Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it.")
+    return _operation(
+        "getFunctionLogs",
+        "What the function's newest invocations printed",
+        "invocations",
+        {200: text},
+        (404, 422),
+        [follow, limit, resume],
+    )
 
 
 def _secrets() -> dict[str, dict[str, Any]]:

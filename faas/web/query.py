@@ -42,11 +42,16 @@ def text(name: str) -> str | None:
 
 def limit() -> int:
     """`?limit=`, 50 when it is not there."""
-    value = text("limit")
+    return count("limit", DEFAULT_LIMIT, MAX_LIMIT)
+
+
+def count(name: str, default: int, most: int) -> int:
+    """A parameter that is a number from 1 on."""
+    value = text(name)
     if value is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"[0-9]{1,3}", value, re.ASCII) or not 1 <= int(value) <= MAX_LIMIT:
-        raise Invalid({"limit": [f"Must be an integer from 1 to {MAX_LIMIT}."]})
+        return default
+    if not re.fullmatch(r"[0-9]{1,3}", value, re.ASCII) or not 1 <= int(value) <= most:
+        raise Invalid({name: [f"Must be an integer from 1 to {most}."]})
     return int(value)
 
 
