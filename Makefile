@@ -5,11 +5,12 @@ DEV_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 10
 SOAK_ARGS ?=
+LOCK_ARGS ?=
 BENCH ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev test lint fmt bench soak lock clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
+.PHONY: help build demo dev test lint fmt bench soak lock audit sbom clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +45,14 @@ bench: build ## measure speed against bare Celery and docker run, ten minutes at
 soak: build ## faults at random under load, a new seed each round (MINUTES=60, FAULT_SEED=17, SOAK_ARGS="--engine container")
 	@PYTHONPATH=tests $(BIN)/python -m faults --minutes $(MINUTES) $(SOAK_ARGS)
 
-lock: build ## choose the versions of requirements.lock anew
-	@.ci/lock
+lock: build ## choose the versions of requirements.lock anew, with hashes (LOCK_ARGS=--keep for a dependency that came or went)
+	@.ci/lock $(LOCK_ARGS)
+
+audit: build ## ask PyPI for known vulnerabilities of the locked versions (needs the network)
+	@.ci/audit
+
+sbom: build ## write what is in the platform and in the runtime images to build/sbom (CycloneDX)
+	@.ci/sbom
 
 clean: ## remove the virtual environment, caches and the data of dev and demo
 	rm -rf .venv .faas .faas-demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
