@@ -28,6 +28,8 @@ _TABLES = (
     "functions",
     "api_keys",
     "secrets",
+    "audit",
+    "namespaces WHERE name <> 'default'",
 )
 
 

@@ -37,17 +37,27 @@ def keys() -> None:
     help="What it is good for (repeat it).",
 )
 @click.option("--expires", metavar="DURATION", help="How long it is good for, such as 720h; for ever when left out.")
+@click.option("--namespace", metavar="NAME", help="Where it is good; the caller's own when left out.")
 @click.option("--rate", metavar="N", type=click.IntRange(1), help="At most so many calls a minute.")
 @click.option(
     "--local", is_flag=True, help="Straight in the database that DATABASE_URL names: for the first key of a server."
 )
 @remote
-def create(app: App, name: str, scopes: tuple[str, ...], expires: str | None, rate: int | None, local: bool) -> None:
+def create(
+    app: App,
+    name: str,
+    scopes: tuple[str, ...],
+    expires: str | None,
+    rate: int | None,
+    namespace: str | None,
+    local: bool,
+) -> None:
     """Make a key called NAME, and print it: it is shown this once.
 
     The first key needs the scope admin; it makes the others."""
     body: dict[str, Any] = {"name": name, "scopes": list(scopes)} | ({"expires_in": expires} if expires else {})
     body |= {"requests_per_minute": rate} if rate else {}
+    body |= {"namespace": namespace} if namespace else {}
     made = _create_locally(body) if local else app.call("POST", "/keys", json=body)
     if app.json:
         output.show_json(made)
@@ -67,7 +77,34 @@ def list_(app: App) -> None:
     if not found:
         output.note("No key was made: on its loopback address the server is open.")
         return
-    output.show_table(("ID", "NAME", "KEY", "SCOPES", "CALLS/MIN", "STATE", "LAST USED"), map(_row, found))
+    output.show_table(("ID", "NAME", "KEY", "NAMESPACE", "SCOPES", "CALLS/MIN", "STATE", "LAST USED"), map(_row, found))
+
+
+@keys.command("namespaces", cls=Command, examples=("faas keys namespaces",))
+@remote
+def namespaces(app: App) -> None:
+    """List the namespaces that keys can be made for, by name."""
+    found = app.get("/namespaces")["items"]
+    if app.json:
+        output.show_json(found)
+        return
+    output.show_table(("NAME", "AGE"), ((one["name"], output.age(one["created_at"])) for one in found))
+
+
+@keys.command("add-namespace", cls=Command, examples=("faas keys add-namespace team-a",))
+@click.argument("name")
+@remote
+def add_namespace(app: App, name: str) -> None:
+    """Make a namespace called NAME.
+
+    It has functions, records and secrets of its own, which keys of no other namespace see."""
+    made = app.call("POST", "/namespaces", json={"name": name})
+    if app.json:
+        output.show_json(made)
+        return
+    click.echo(
+        f"Made the namespace {made['name']}. A key of its own: faas keys create NAME --scope admin --namespace {made['name']}"
+    )
 
 
 @keys.command("revoke", cls=Command, examples=("faas keys revoke 01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",))
@@ -87,14 +124,17 @@ def revoke(app: App, key_id: str) -> None:
 def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
     from faas import config
     from faas.db.database import Database
+    from faas.domain.namespace import DEFAULT
     from faas.errors import Invalid
     from faas.services import Access
     from faas.web import schemas
     from faas.web.keys import shown
 
+    given = schemas.new_key(body)
+    given["namespace"] = given["namespace"] or DEFAULT
     database = Database(config.load().database_url, connections=1, name="faas keys")
     try:
-        key, text = Access(database, may_be_open=False).create(**schemas.new_key(body))
+        key, text = Access(database, may_be_open=False).create(**given)
     except Invalid as error:
         raise CommandFailed(str(error), Exit.USAGE) from None
     finally:
@@ -108,6 +148,7 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
         found["id"],
         found["name"],
         f"{found['prefix']}_…",
+        found["namespace"],
         ", ".join(found["scopes"]),
         found["requests_per_minute"] or "any",
         _state(found),

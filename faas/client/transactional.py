@@ -24,6 +24,7 @@ from faas.db import enqueues
 from faas.domain import function as rules
 from faas.domain.duration import parse_duration
 from faas.domain.ids import is_id, looks_like_id, uuid7
+from faas.domain.namespace import DEFAULT
 
 log = logging.getLogger("faas.client")
 
@@ -48,6 +49,7 @@ def enqueue(
     run_at: datetime | None = None,
     expires_in: str | float | None = None,
     redis_url: str | None = None,
+    namespace: str = DEFAULT,
 ) -> str:
     """Accept an invocation as a part of the caller's transaction.
 
@@ -60,6 +62,7 @@ def enqueue(
         timeout, delay, expires_in: durations as the API has them: `"1m30s"`, or seconds.
         run_at: with its offset; not together with `delay`.
         redis_url: with it, a session admits and publishes at once after its commit; without it, and for a connection, the clock does within a second.
+        namespace: where the function is.
 
     Returns:
         The invocation's id. It can be looked up when the transaction is committed.
@@ -88,6 +91,7 @@ def enqueue(
         "function_name": None if by_id else function,
         "payload": _payload(payload),
         "headers": _headers(headers or {}),
+        "namespace": namespace,
         **times,
     }
     own = session() if isinstance(session, scoped_session) else session

@@ -13,11 +13,11 @@ from faas.domain.invocation import Status
 # The rows are taken in the order in which they are written here: `accept` sorts them.
 _ACCEPT = f"""
     SELECT {VERDICT} FROM (VALUES {{rows}}) AS v (id, function, name, payload, headers, timeout_ms, key, fingerprint, delay_ms, run_at, expires_ms,
-        batch_id, replay_of, revision)
+        batch_id, replay_of, revision, namespace)
     CROSS JOIN LATERAL faas_accept(v.id, v.function, v.name, v.payload, v.headers, v.timeout_ms, v.key, v.fingerprint, v.delay_ms, v.run_at,
-        v.expires_ms, v.batch_id, v.replay_of, v.revision) f"""
+        v.expires_ms, v.batch_id, v.replay_of, v.revision, v.namespace) f"""
 _ROW = """(%s::uuid, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::bytea, %s::bigint, %s::timestamptz, %s::bigint,
-    %s::uuid, %s::uuid, %s::integer)"""
+    %s::uuid, %s::uuid, %s::integer, %s::text)"""
 
 
 class _Refused(Exception):
@@ -71,5 +71,5 @@ def counts(database: Database, batch_id: str) -> dict[Status, int]:
 
 def _ids(tx: Transaction, batch: Sequence[Submission]) -> dict[str, str]:
     names = sorted({one.function for one in batch if not is_id(one.function)})
-    sql = "SELECT id, name FROM functions WHERE name = ANY(%s) AND deleted_at IS NULL"
-    return {row.name: str(row.id) for row in tx.rows(sql, (names,))} if names else {}
+    sql = "SELECT id, name FROM functions WHERE namespace = %s AND name = ANY(%s) AND deleted_at IS NULL"
+    return {row.name: str(row.id) for row in tx.rows(sql, (batch[0].namespace, names))} if names else {}

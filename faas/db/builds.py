@@ -11,7 +11,7 @@ _CLAIM = f"""
     FROM functions f
     WHERE f.id = r.function_id AND r.function_id = %(id)s AND r.number = %(number)s AND r.state = 'building'
       AND (r.build_worker IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = r.build_worker))
-    RETURNING r.function_id, f.name AS function_name, {functions.REVISION_COLUMNS}"""
+    RETURNING r.function_id, f.name AS function_name, f.namespace, {functions.REVISION_COLUMNS}"""
 
 
 def claim(database: Database, function_id: str, number: int, worker: str) -> Revision | None:

@@ -13,7 +13,8 @@ ENQUEUE = """
             greatest(coalesce(CAST(:run_at AS timestamptz), clock_timestamp() + CAST(:delay_ms AS bigint) * interval '1 millisecond'),
                 CASE WHEN CAST(:run_at AS timestamptz) IS NOT NULL THEN clock_timestamp() END) AS run_at
         FROM functions f JOIN function_revisions r ON r.function_id = f.id AND r.number = f.revision
-        WHERE f.deleted_at IS NULL AND (f.id = CAST(:function_id AS uuid) OR f.name = CAST(:function_name AS text))),
+        WHERE f.deleted_at IS NULL AND (f.id = CAST(:function_id AS uuid) OR f.name = CAST(:function_name AS text))
+            AND f.namespace = CAST(:namespace AS text)),
     made AS (
         INSERT INTO invocations (id, function_id, function_name, revision, status, max_attempts, timeout_ms, created_at, due_at, payload, headers,
             run_at, expires_at)

@@ -13,7 +13,7 @@ from faas.domain import http
 from faas.domain.function import Function, FunctionState, Network, Retry, Revision, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import Page
-from faas.domain.secret import NAMESPACE
+from faas.domain.namespace import DEFAULT
 from faas.errors import Conflict, NotFound
 
 REVISION_COLUMNS = """r.number, r.version, r.runtime, r.handler, r.timeout_ms AS function_timeout_ms, r.memory_mb, r.cpus, r.max_concurrency,
@@ -34,55 +34,62 @@ _INSERT_REVISION = """
         %(artifact_digest)s, %(state)s, CASE WHEN %(state)s = 'building' THEN clock_timestamp() END, clock_timestamp())"""
 
 
-def create(database: Database, function_id: str, name: str, spec: Spec, code: Code) -> Function:
+def create(
+    database: Database, function_id: str, name: str, spec: Spec, code: Code, namespace: str = DEFAULT
+) -> Function:
     """Store a function's first revision. Raises Conflict where the name is taken, Invalid where a secret is not there."""
     try:
         with database.begin() as tx:
-            secrets.require(tx, NAMESPACE, spec.secrets)
+            secrets.require(tx, namespace, spec.secrets)
             tx.run(
-                "INSERT INTO functions (id, name, revision, created_at, updated_at) VALUES (%s, %s, 1, now(), now())",
-                (function_id, name),
+                "INSERT INTO functions (id, name, revision, created_at, updated_at, namespace) VALUES (%s, %s, 1, now(), now(), %s)",
+                (function_id, name, namespace),
             )
             _insert_revision(tx, function_id, 1, spec, code)
             tx.run("INSERT INTO slots (function_id, capacity) VALUES (%s, %s)", (function_id, spec.max_concurrency))
-            return _get(tx, function_id)
+            return _get(tx, function_id, namespace)
     except IntegrityError as error:
         raise _taken(name) from error
 
 
-def get(database: Database, ref: str) -> Function:
-    """One function by id or name. Raises NotFound."""
+def get(database: Database, ref: str, namespace: str = DEFAULT) -> Function:
+    """One function of a namespace by id or name. Raises NotFound."""
     with database.autocommit() as tx:
-        return _get(tx, ref)
+        return _get(tx, ref, namespace)
 
 
-def find_id(database: Database, ref: str) -> str | None:
-    """The id of a living function by id or name; an id is given back as it is, for a deleted function's too."""
-    if is_id(ref):
-        return ref
+def find_id(database: Database, ref: str, namespace: str = DEFAULT) -> str | None:
+    """The id of a function of a namespace by id or name; by its id also of a deleted one."""
+    where = "id = %s" if is_id(ref) else "name = %s AND deleted_at IS NULL"
     with database.autocommit() as tx:
-        row = tx.one("SELECT id FROM functions WHERE name = %s AND deleted_at IS NULL", (ref,))
+        row = tx.one(f"SELECT id FROM functions WHERE {where} AND namespace = %s", (ref, namespace))
     return str(row.id) if row else None
 
 
-def find(database: Database, *, name: str | None, limit: int, cursor: str | None) -> Page[Function]:
-    """A page of functions, newest first."""
+def find(
+    database: Database, *, name: str | None, limit: int, cursor: str | None, namespace: str = DEFAULT
+) -> Page[Function]:
+    """A page of the functions of a namespace, newest first."""
     after = cursors.decode(cursor)
-    sql = _SELECT
+    sql = f"{_SELECT} AND f.namespace = %(namespace)s"
     sql += " AND f.name = %(name)s" if name is not None else ""
     sql += " AND f.id < %(after)s" if after else ""
+    given = {"namespace": namespace, "name": name, "after": after, "limit": limit + 1}
     with database.autocommit() as tx:
-        rows = tx.rows(f"{sql} ORDER BY f.id DESC LIMIT %(limit)s", {"name": name, "after": after, "limit": limit + 1})
+        rows = tx.rows(f"{sql} ORDER BY f.id DESC LIMIT %(limit)s", given)
     return cursors.page(rows, limit, _function)
 
 
-def lock(tx: Transaction, ref: str) -> Function:
-    """One function, locked against other changes until the transaction ends. Raises NotFound."""
-    tx.rows("SELECT 1 FROM functions WHERE deleted_at IS NULL AND " + _where(ref) + " FOR UPDATE", (ref,))
-    return _get(tx, ref)
+def lock(tx: Transaction, ref: str, namespace: str = DEFAULT) -> Function:
+    """One function of a namespace, locked against other changes until the transaction ends. Raises NotFound."""
+    sql = f"SELECT 1 FROM functions WHERE deleted_at IS NULL AND namespace = %s AND {_where(ref)} FOR UPDATE"
+    tx.rows(sql, (namespace, ref))
+    return _get(tx, ref, namespace)
 
 
-def add_revision(tx: Transaction, function: Function, name: str, spec: Spec, code: Code) -> Function:
+def add_revision(
+    tx: Transaction, function: Function, name: str, spec: Spec, code: Code, namespace: str = DEFAULT
+) -> Function:
     """Add a revision to a locked function. Raises Conflict where the new name is taken."""
     try:
         tx.run(
@@ -94,7 +101,7 @@ def add_revision(tx: Transaction, function: Function, name: str, spec: Spec, cod
     # The lock on the slots comes before the new revision is there, as faas_accept has it.
     tx.run("UPDATE slots SET capacity = %s WHERE function_id = %s", (spec.max_concurrency, function.id))
     _insert_revision(tx, function.id, function.revision + 1, spec, code)
-    return _get(tx, function.id)
+    return _get(tx, function.id, namespace)
 
 
 def artifact(tx: Transaction, function_id: str, number: int) -> str | None:
@@ -111,10 +118,10 @@ def admit(tx: Transaction, function_id: str) -> list[str]:
     return [str(row[0]) for row in tx.rows("SELECT faas_admit(%s)", (function_id,))]
 
 
-def mark_deleted(database: Database, ref: str) -> str:
+def mark_deleted(database: Database, ref: str, namespace: str = DEFAULT) -> str:
     """Delete a function: nothing is accepted or admitted for it any more. Its id. Raises NotFound."""
     with database.begin() as tx:
-        function = lock(tx, ref)
+        function = lock(tx, ref, namespace)
         tx.run("DELETE FROM slots WHERE function_id = %s", (function.id,))
         tx.run("UPDATE functions SET deleted_at = now() WHERE id = %s", (function.id,))
     return function.id
@@ -163,8 +170,8 @@ def _where(ref: str) -> str:
     return "id = %s" if is_id(ref) else "name = %s"
 
 
-def _get(tx: Transaction, ref: str) -> Function:
-    row = tx.one(f"{_SELECT} AND f.{_where(ref)}", (ref,))
+def _get(tx: Transaction, ref: str, namespace: str) -> Function:
+    row = tx.one(f"{_SELECT} AND f.namespace = %s AND f.{_where(ref)}", (namespace, ref))
     if row is None:
         raise NotFound(f"There is no function {ref!r}.")
     return _function(row)
@@ -209,7 +216,7 @@ def spec(row: Any) -> Spec:
 
 
 def revision(row: Any) -> Revision:
-    """The revision in a row with `REVISION_COLUMNS`, `function_id` and `function_name`."""
+    """The revision in a row with `REVISION_COLUMNS`, `function_id`, `function_name` and `namespace`."""
     return Revision(
         function_id=str(row.function_id),
         function_name=row.function_name,
@@ -217,4 +224,5 @@ def revision(row: Any) -> Revision:
         spec=spec(row),
         code_digest=row.code_digest,
         artifact_digest=row.artifact_digest or row.code_digest,
+        namespace=row.namespace,
     )

@@ -11,13 +11,20 @@ from faas.db import cursors
 from faas.db.database import Database
 from faas.domain.ids import is_id
 from faas.domain.invocation import Invocation, Page, Status
+from faas.domain.namespace import DEFAULT
 from faas.errors import NotFound
 
 _NARROW = """id, function_id, function_name, revision, status, error, attempts, max_attempts, created_at, started_at, finished_at,
     queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id, run_at, expires_at, batch_id, replay_of"""
 VERDICT = """f.verdict, f.invocation_id, f.admitted, f.o_function_id, f.o_function_name, f.o_revision, f.o_max_attempts, f.o_created_at,
     f.o_run_at, f.o_expires_at"""
-_ACCEPT = f"""SELECT {VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
+# Of a status: down that status's index, past what is elsewhere.
+_IN_NAMESPACE = "function_id IN (SELECT f.id FROM functions f WHERE f.namespace = %(namespace)s)"
+# Else the newest of each function: a small namespace's must not be looked for among a million of others.
+_IN_FUNCTIONS = """id IN (SELECT l.id FROM functions f CROSS JOIN LATERAL (
+        SELECT n.id FROM invocations n WHERE n.function_id = f.id {after} ORDER BY n.id DESC LIMIT %(limit)s) l
+    WHERE f.namespace = %(namespace)s ORDER BY l.id DESC LIMIT %(limit)s)"""
+_ACCEPT = f"""SELECT {VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,7 @@ class Submission:
         delay_ms, run_at: when to run it; at once where both are None.
         expires_ms: how long after it was accepted it may still be started.
         revision: None for the newest.
+        namespace: where the function must be.
     """
 
     invocation_id: str
@@ -47,6 +55,7 @@ class Submission:
     batch_id: str | None = None
     replay_of: str | None = None
     revision: int | None = None
+    namespace: str = DEFAULT
 
     def of_batch(self, batch_id: str) -> Submission:
         """The same as a part of a batch. The key is the batch's, if any."""
@@ -61,7 +70,7 @@ class Submission:
             self.payload,
             json.dumps(self.headers),
             self.timeout_ms,
-            self.key,
+            self._own_key(),
             self.fingerprint,
             self.delay_ms,
             self.run_at,
@@ -69,7 +78,12 @@ class Submission:
             self.batch_id,
             self.replay_of,
             self.revision,
+            self.namespace,
         )
+
+    def _own_key(self) -> str | None:
+        """The idempotency key as it is kept: each namespace has its own. A caller's has no line break."""
+        return self.key if self.key is None or self.namespace == DEFAULT else f"{self.namespace}\n{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +138,13 @@ def find(
     limit: int,
     cursor: str | None,
     batch_id: str | None = None,
+    namespace: str | None = None,
 ) -> Page[Invocation]:
-    """A page of invocations, newest first, without payloads and results."""
+    """A page of invocations, newest first, without payloads and results.
+
+    Args:
+        namespace: only what is in it; None where there is no other, or where the function or the batch says it.
+    """
     after = cursors.decode(cursor)
     conditions = [
         condition
@@ -135,6 +154,10 @@ def find(
             # A batch's id was made before those of its invocations: no partition of an earlier month is looked into.
             ("batch_id = %(batch_id)s AND id > %(batch_id)s", batch_id),
             ("id < %(after)s", after),
+            (
+                _IN_NAMESPACE if status else _IN_FUNCTIONS.format(after="AND n.id < %(after)s" if after else ""),
+                namespace,
+            ),
         )
         if given
     ]
@@ -145,6 +168,7 @@ def find(
         "batch_id": batch_id,
         "after": after,
         "limit": limit + 1,
+        "namespace": namespace,
     }
     with database.autocommit() as tx:
         rows = tx.rows(f"SELECT {_NARROW} FROM invocations {where} ORDER BY id DESC LIMIT %(limit)s", parameters)

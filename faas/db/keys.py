@@ -9,9 +9,9 @@ from faas.db.database import Database
 from faas.domain.access import Key, Scope
 from faas.errors import Conflict, NotFound
 
-_COLUMNS = "id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at, requests_per_minute"
+_COLUMNS = "id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at, requests_per_minute, namespace"
 _LIVING = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())"
-_LASTING_ADMIN = "revoked_at IS NULL AND expires_at IS NULL AND 'admin' = ANY (scopes)"
+_LASTING_ADMIN = "revoked_at IS NULL AND expires_at IS NULL AND 'admin' = ANY (scopes) AND namespace = 'default'"
 
 
 def add(
@@ -24,6 +24,7 @@ def add(
     *,
     expires_s: int | None,
     requests_per_minute: int | None,
+    namespace: str,
 ) -> Key:
     """Keep a new key.
 
@@ -32,10 +33,10 @@ def add(
         expires_s: how long it is good for; None for ever.
         requests_per_minute: how often it may call; None for any number.
     """
-    sql = f"""INSERT INTO api_keys (id, name, prefix, digest, scopes, created_at, expires_at, requests_per_minute)
-        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 second', %s) RETURNING {_COLUMNS}"""
+    sql = f"""INSERT INTO api_keys (id, name, prefix, digest, scopes, created_at, expires_at, requests_per_minute, namespace)
+        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 second', %s, %s) RETURNING {_COLUMNS}"""
     with database.begin() as tx:
-        row = tx.one(sql, (key_id, name, prefix, digest, sorted(scopes), expires_s, requests_per_minute))
+        row = tx.one(sql, (key_id, name, prefix, digest, sorted(scopes), expires_s, requests_per_minute, namespace))
     return _key(row)
 
 
@@ -58,14 +59,19 @@ def any_admin(database: Database) -> bool:
         return tx.one(f"SELECT 1 FROM api_keys WHERE {_LASTING_ADMIN} LIMIT 1") is not None
 
 
-def find(database: Database) -> list[Key]:
-    """All keys, newest first."""
+def find(database: Database, namespace: str | None) -> list[Key]:
+    """The keys of a namespace, or all where it is None; newest first."""
+    where = "" if namespace is None else "WHERE namespace = %(namespace)s"
     with database.autocommit() as tx:
-        return [_key(row) for row in tx.rows(f"SELECT {_COLUMNS} FROM api_keys ORDER BY id DESC")]
+        rows = tx.rows(f"SELECT {_COLUMNS} FROM api_keys {where} ORDER BY id DESC", {"namespace": namespace})
+    return [_key(row) for row in rows]
 
 
-def revoke(database: Database, key_id: str) -> Key:
+def revoke(database: Database, key_id: str, namespace: str | None) -> Key:
     """A key is good no more; once revoked it stays as it is.
+
+    Args:
+        namespace: where it must be; None for anywhere.
 
     Raises:
         NotFound: there is none. Conflict: it is the last with the scope `admin` that does not expire.
@@ -74,7 +80,10 @@ def revoke(database: Database, key_id: str) -> Key:
     with database.begin() as tx:
         # Two that revoke the last two keys at once must not both find another one.
         tx.run("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE")
-        if tx.one("SELECT 1 FROM api_keys WHERE id = %s", (key_id,)) is None:
+        if (
+            tx.one("SELECT 1 FROM api_keys WHERE id = %s AND namespace = coalesce(%s, namespace)", (key_id, namespace))
+            is None
+        ):
             raise NotFound("There is no such key.")
         if tx.one(f"SELECT 1 FROM api_keys WHERE {_LASTING_ADMIN} AND id <> %s LIMIT 1", (key_id,)) is None:
             raise Conflict("It is the last key that can make others: make another one with the scope admin first.")
@@ -99,4 +108,5 @@ def _key(row: Any) -> Key:
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
         requests_per_minute=row.requests_per_minute,
+        namespace=row.namespace,
     )

@@ -12,6 +12,7 @@ from faas.db.invocations import Submission, missing
 from faas.db.partitions import least_id
 from faas.domain.ids import is_id
 from faas.domain.invocation import Status
+from faas.domain.namespace import DEFAULT
 
 # A timeout that is the revision's own was not asked for: under another revision it is that one's.
 _SOURCE = """
@@ -26,13 +27,13 @@ _MANY = """
         JOIN function_revisions o ON o.function_id = i.function_id AND o.number = i.revision
         JOIN function_revisions r ON r.function_id = i.function_id AND r.state <> 'failed'
           AND r.number = CASE WHEN %(pinned)s THEN i.revision ELSE f.revision END
-        WHERE i.status = %(status)s AND NOT EXISTS (SELECT 1 FROM invocations n WHERE n.replay_of = i.id){more}
+        WHERE i.status = %(status)s AND f.namespace = %(namespace)s AND NOT EXISTS (SELECT 1 FROM invocations n WHERE n.replay_of = i.id){more}
         ORDER BY i.id LIMIT %(limit)s),
     numbered AS MATERIALIZED (SELECT *, row_number() OVER (ORDER BY id) AS n FROM picked)
     SELECT a.invocation_id, a.admitted
     FROM (SELECT * FROM numbered ORDER BY function_id, n) v
     CROSS JOIN LATERAL faas_accept((%(ids)s::uuid[])[v.n], v.function_id, NULL, v.payload, v.headers, v.timeout_ms, NULL, '', NULL, NULL, NULL,
-        %(batch_id)s::uuid, v.id, v.number) a
+        %(batch_id)s::uuid, v.id, v.number, %(namespace)s) a
     WHERE a.verdict = 'accepted'"""
 _MORE = {
     "function_id": " AND i.function_id = %(function_id)s",
@@ -55,7 +56,7 @@ class Source:
     headers: dict[str, str]
     timeout_ms: int | None
 
-    def submission(self, new_id: str, *, pinned: bool) -> Submission:
+    def submission(self, new_id: str, *, pinned: bool, namespace: str = DEFAULT) -> Submission:
         """The same once more: under its own revision, or the newest."""
         return Submission(
             invocation_id=new_id,
@@ -65,6 +66,7 @@ class Source:
             timeout_ms=self.timeout_ms,
             replay_of=self.id,
             revision=self.revision if pinned else None,
+            namespace=namespace,
         )
 
 
@@ -78,6 +80,7 @@ class Filter:
     batch_id: str | None = None
     after: datetime | None = None
     before: datetime | None = None
+    namespace: str = DEFAULT
 
 
 def run_many(
@@ -99,8 +102,14 @@ def run_many(
     }
     more = "".join(condition for name, condition in _MORE.items() if given[name] is not None)
     parameters = {
-        **given, "status": wanted.status.value, "pinned": pinned, "limit": len(new_ids), "ids": list(new_ids), "batch_id": batch_id,
-    }  # fmt: skip
+        **given,
+        "status": wanted.status.value,
+        "namespace": wanted.namespace,
+        "pinned": pinned,
+        "limit": len(new_ids),
+        "ids": list(new_ids),
+        "batch_id": batch_id,
+    }
     with database.begin() as tx:
         # One after the other: the second sees what the first has run again.
         tx.run("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))

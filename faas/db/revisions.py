@@ -11,7 +11,7 @@ from faas.errors import NotFound
 
 # A worker that serves more functions than that reads some of them again.
 _KEPT = 4096
-_SELECT = f"""SELECT f.id AS function_id, f.name AS function_name, {REVISION_COLUMNS}
+_SELECT = f"""SELECT f.id AS function_id, f.name AS function_name, f.namespace, {REVISION_COLUMNS}
     FROM functions f JOIN function_revisions r ON r.function_id = f.id WHERE f.id = %s AND r.number = %s"""
 
 

@@ -17,9 +17,9 @@ _NEWEST = """functions f JOIN function_revisions r ON r.function_id = f.id AND r
     CROSS JOIN LATERAL json_each_text(r.secrets::json) b"""
 _SELECT = f"""SELECT s.name, s.version, s.created_at, s.updated_at, COALESCE(u.functions, '{{}}') AS functions
     FROM secrets s LEFT JOIN (
-        SELECT b.value AS name, array_agg(DISTINCT f.name ORDER BY f.name) AS functions
-        FROM {_NEWEST} WHERE f.deleted_at IS NULL AND r.secrets <> '{{}}' GROUP BY b.value
-    ) u ON u.name = s.name WHERE s.namespace = %s"""
+        SELECT f.namespace, b.value AS name, array_agg(DISTINCT f.name ORDER BY f.name) AS functions
+        FROM {_NEWEST} WHERE f.deleted_at IS NULL AND r.secrets <> '{{}}' GROUP BY f.namespace, b.value
+    ) u ON u.name = s.name AND u.namespace = s.namespace WHERE s.namespace = %s"""
 
 
 def put(tx: Transaction, namespace: str, name: str, sealed: Sealed) -> int:
@@ -82,11 +82,11 @@ def delete(tx: Transaction, namespace: str, name: str) -> None:
     tx.run("DELETE FROM secrets WHERE namespace = %s AND name = %s", (namespace, name))
 
 
-def bound(tx: Transaction, name: str) -> list[tuple[str, str]]:
-    """Id and name of the living functions whose newest revision is given a secret, by id."""
+def bound(tx: Transaction, namespace: str, name: str) -> list[tuple[str, str]]:
+    """Id and name of the living functions of a namespace whose newest revision is given a secret, by id."""
     sql = f"""SELECT DISTINCT f.id, f.name FROM {_NEWEST}
-        WHERE f.deleted_at IS NULL AND r.secrets <> '{{}}' AND b.value = %s ORDER BY f.id"""
-    return [(str(row.id), row.name) for row in tx.rows(sql, (name,))]
+        WHERE f.deleted_at IS NULL AND f.namespace = %s AND r.secrets <> '{{}}' AND b.value = %s ORDER BY f.id"""
+    return [(str(row.id), row.name) for row in tx.rows(sql, (namespace, name))]
 
 
 def sealed(database: Database, namespace: str, names: Collection[str]) -> dict[str, Sealed]:

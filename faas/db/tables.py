@@ -47,7 +47,8 @@ functions = Table(
     _time("created_at", nullable=False),
     _time("updated_at", nullable=False),
     _time("deleted_at"),
-    Index("functions_name", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+    Column("namespace", Text, nullable=False, server_default=text("'default'")),
+    Index("functions_name", "namespace", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
 
 function_revisions = Table(
@@ -234,5 +235,23 @@ api_keys = Table(
     _time("last_used_at"),
     _time("revoked_at"),
     Column("requests_per_minute", Integer, comment="null for any number"),
+    Column("namespace", Text, nullable=False, server_default=text("'default'")),
     Index("api_keys_prefix", "prefix", unique=True),
+)
+
+namespaces = Table("namespaces", metadata, Column("name", Text, primary_key=True), _time("created_at", nullable=False))
+
+audit = Table(
+    "audit",
+    metadata,
+    _id("id", primary_key=True),
+    _time("at", nullable=False),
+    Column("namespace", Text, nullable=False),
+    _id("key_id", comment="null where the server was open"),
+    Column("key_name", Text),
+    Column("action", Text, nullable=False),
+    Column("object", Text),
+    Column("remote", Text),
+    Column("request_id", Text, nullable=False),
+    Index("audit_by_namespace", "namespace", text("id DESC")),
 )

@@ -11,6 +11,8 @@ import string
 from dataclasses import dataclass
 from datetime import datetime
 
+from faas.domain.namespace import DEFAULT
+
 _LETTERS = string.ascii_letters + string.digits
 _PREFIX_LETTERS, _SECRET_LETTERS = 10, 43
 _KEY = re.compile(rf"faas_([A-Za-z0-9]{{{_PREFIX_LETTERS}}})_[A-Za-z0-9]{{{_SECRET_LETTERS}}}")
@@ -44,6 +46,7 @@ class Key:
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
     requests_per_minute: int | None = None
+    namespace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,12 @@ class Caller:
     name: str | None
     scopes: frozenset[Scope]
     requests_per_minute: int | None = None
+    namespace: str = DEFAULT
+
+    @property
+    def bound(self) -> str | None:
+        """The namespace that he administers; None for one of `default`, who does all of them."""
+        return None if self.namespace == DEFAULT else self.namespace
 
     def may(self, scope: Scope) -> bool:
         """Whether his key reaches that far."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from faas.domain.http import Http
+from faas.domain.namespace import DEFAULT
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -123,6 +124,7 @@ class Revision:
     spec: Spec
     code_digest: str
     artifact_digest: str
+    namespace: str = DEFAULT
 
     @property
     def key(self) -> tuple[str, int]:

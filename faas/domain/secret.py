@@ -8,8 +8,6 @@ from typing import Never
 
 from faas.domain.function import KIB
 
-# Where nothing else is said.
-NAMESPACE = "default"
 VALUE_BYTES = 64 * KIB
 # A Go program gets them in its environment, which Linux bounds: 16 of the largest fit.
 MOST_BINDINGS = 16

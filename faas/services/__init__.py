@@ -10,11 +10,13 @@ from faas.queueing.publisher import Publisher
 from faas.queueing.rates import Rates
 from faas.services.access import Access
 from faas.services.admission import QueueLimit
+from faas.services.audit import Audit
 from faas.services.batches import Batches
 from faas.services.functions import Functions
 from faas.services.health import Health
 from faas.services.invocations import Invocations
 from faas.services.measuring import Measuring
+from faas.services.namespaces import Namespaces
 from faas.services.secrets import Secrets
 from faas.services.vault import Vault
 from faas.services.waiting import Waiters
@@ -31,6 +33,8 @@ class Services:
     invocations: Invocations
     batches: Batches
     access: Access
+    namespaces: Namespaces
+    audit: Audit
     rates: Rates
     health: Health
     measuring: Measuring
@@ -55,6 +59,8 @@ class Services:
             batches=Batches(database, publisher, queue),
             rates=Rates(settings.redis_url),
             access=Access(database, may_be_open=settings.may_be_open),
+            namespaces=Namespaces(database),
+            audit=Audit(database),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=Measuring(database, publisher, settings.worker_lease),
             secrets=Secrets(database, Vault(settings.secrets_keys), functions),

@@ -9,10 +9,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from faas.db import keys
+from faas.db import keys, namespaces
 from faas.db.database import Database
 from faas.domain import ids
 from faas.domain.access import ANYBODY, Caller, Key, Scope, digest, matches, mint, prefix_of
+from faas.domain.namespace import DEFAULT
 from faas.errors import DatabaseDown, Invalid, Unauthorized
 
 log = logging.getLogger("faas.services")
@@ -60,7 +61,8 @@ class Access:
         if found is None or not matches(key, found[1]):
             raise Unauthorized("The key is not known, or not good any more.")
         self._note(found[0])
-        return Caller(found[0].id, found[0].name, found[0].scopes, found[0].requests_per_minute)
+        one = found[0]
+        return Caller(one.id, one.name, one.scopes, one.requests_per_minute, one.namespace)
 
     def is_made(self) -> bool:
         """Whether a key was ever made. Raises DatabaseDown."""
@@ -83,6 +85,7 @@ class Access:
         *,
         expires_s: int | None = None,
         requests_per_minute: int | None = None,
+        namespace: str = DEFAULT,
     ) -> tuple[Key, str]:
         """Make a key.
 
@@ -94,11 +97,17 @@ class Access:
             The key as it is kept, and its text, which is not kept and can't be had again.
 
         Raises:
-            Invalid: nobody could make keys any more: the first needs the scope `admin`, and has it for ever.
+            Invalid: nobody could make keys any more: the first needs the scope `admin`, and has it for ever; or there is no
+                such namespace.
         """
         given = frozenset(scopes)
-        if not keys.any_admin(self._database) and (Scope.ADMIN not in given or expires_s is not None):
-            raise Invalid({"scopes": ["The first key must have the scope admin and no expiry: it makes the others."]})
+        lasting = Scope.ADMIN in given and expires_s is None and namespace == DEFAULT
+        if not lasting and not keys.any_admin(self._database):
+            raise Invalid(
+                {"scopes": ["The first key must have the scope admin in `default` and no expiry: it makes the others."]}
+            )
+        if not namespaces.exists(self._database, namespace):
+            raise Invalid({"namespace": ["There is no such namespace."]})
         text = mint()
         prefix = prefix_of(text)
         assert prefix is not None
@@ -111,22 +120,26 @@ class Access:
             given,
             expires_s=expires_s,
             requests_per_minute=requests_per_minute,
+            namespace=namespace,
         )
         with self._lock:
             self._closed = True
         return made, text
 
-    def find(self) -> list[Key]:
-        """All keys, newest first."""
-        return keys.find(self._database)
+    def find(self, namespace: str | None = None) -> list[Key]:
+        """The keys of a namespace, or all where it is None; newest first."""
+        return keys.find(self._database, namespace)
 
-    def revoke(self, key_id: str) -> Key:
+    def revoke(self, key_id: str, namespace: str | None = None) -> Key:
         """Make a key good for nothing: within `REMEMBERED_S` in every process.
+
+        Args:
+            namespace: where it must be; None for anywhere.
 
         Raises:
             NotFound: there is none. Conflict: it is the last that can make others.
         """
-        key = keys.revoke(self._database, key_id)
+        key = keys.revoke(self._database, key_id, namespace)
         with self._lock:
             self._known.pop(key.prefix, None)
         return key

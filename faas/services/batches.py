@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from faas.db import batches, functions, replays
+from faas.db import batches, functions, namespaces, replays
 from faas.db.database import Database
 from faas.db.invocations import Acceptance, Submission
 from faas.domain import ids
 from faas.domain.invocation import Status
+from faas.domain.namespace import DEFAULT
 from faas.errors import ClientError, Invalid
 from faas.queueing.publisher import Publisher
 from faas.services.admission import QueueLimit
@@ -48,18 +49,22 @@ class Batches:
             QueueFull, DatabaseDown: nothing was accepted.
         """
         batch_id = ids.uuid7()
-        function_id = functions.find_id(self._database, asked.function) if asked.function is not None else None
+        function_id = (
+            functions.find_id(self._database, asked.function, asked.namespace) if asked.function is not None else None
+        )
         if asked.function is not None and function_id is None:
             return AcceptedBatch(batch_id, [], replayed=False)
-        wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before)
+        wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before, asked.namespace)
         self._queue.enter(asked.limit)
         new_ids = [ids.uuid7() for _ in range(asked.limit)]
         accepted, run = replays.run_many(self._database, wanted, batch_id, new_ids, pinned=asked.pinned)
         self._publisher.announce(run=run)
         return AcceptedBatch(batch_id, accepted, replayed=False)
 
-    def counts(self, batch_id: str) -> dict[Status, int]:
+    def counts(self, batch_id: str, namespace: str = DEFAULT) -> dict[Status, int]:
         """How many invocations of a batch have each status; zeros for one that is not there."""
+        if namespaces.of_batch(self._database, batch_id) != namespace:
+            return dict.fromkeys(Status, 0)
         return batches.counts(self._database, batch_id)
 
 

@@ -11,7 +11,7 @@ from faas.db.functions import Code
 from faas.domain import ids
 from faas.domain.function import PACKED_BYTES, Function, FunctionState, Runtime, Spec, is_handler
 from faas.domain.invocation import Page
-from faas.domain.secret import NAMESPACE
+from faas.domain.namespace import DEFAULT
 from faas.errors import BrokerDown, Invalid, NotFound, TooLarge
 from faas.queueing.publisher import Publisher
 from faas.services.requests import FunctionChanges, NewFunction
@@ -37,59 +37,60 @@ class Functions:
         """
         _check(new.spec)
         code = self._store(new.spec, new.code)
-        function = functions.create(self._database, ids.uuid7(), new.name, new.spec, code)
+        function = functions.create(self._database, ids.uuid7(), new.name, new.spec, code, new.namespace)
         self._publish_build(function)
         return function
 
-    def find(self, *, name: str | None = None, limit: int = 50, cursor: str | None = None) -> Page[Function]:
-        """A page of functions, newest first."""
-        return functions.find(self._database, name=name, limit=limit, cursor=cursor)
+    def find(
+        self, *, name: str | None = None, limit: int = 50, cursor: str | None = None, namespace: str = DEFAULT
+    ) -> Page[Function]:
+        """A page of the functions of a namespace, newest first."""
+        return functions.find(self._database, name=name, limit=limit, cursor=cursor, namespace=namespace)
 
-    def get(self, ref: str) -> Function:
-        """One function by id or name."""
-        return functions.get(self._database, ref)
+    def get(self, ref: str, namespace: str = DEFAULT) -> Function:
+        """One function of a namespace by id or name."""
+        return functions.get(self._database, ref, namespace)
 
-    def update(self, ref: str, changes: FunctionChanges) -> Function:
+    def update(self, ref: str, changes: FunctionChanges, namespace: str = DEFAULT) -> Function:
         """Make a new revision with some fields changed; no fields, no revision."""
         if not changes.fields:
-            return self.get(ref)
+            return self.get(ref, namespace)
         given = dict(changes.fields)
         name, package = given.pop("name", None), given.pop("code", None)
         unknown = given.keys() - _SPEC_FIELDS
         if unknown:
             raise Invalid({field: ["Unknown field."] for field in sorted(unknown)})
-        before = self.get(ref)
+        before = self.get(ref, namespace)
         _check(replace(before.spec, **given))
         fresh = self._store(replace(before.spec, **given), package) if package is not None else None
         with self._database.begin() as tx:
-            secrets.require(tx, NAMESPACE, given.get("secrets", {}))
-            now = functions.lock(tx, ref)
+            secrets.require(tx, namespace, given.get("secrets", {}))
+            now = functions.lock(tx, ref, namespace)
             spec = replace(now.spec, **given)
             _check(spec)
             code = fresh or _same_code(tx, now, spec)
-            function = functions.add_revision(tx, now, name or now.name, spec, code)
+            function = functions.add_revision(tx, now, name or now.name, spec, code, namespace)
             run = functions.admit(tx, now.id)
         self.announce(function, run)
         return function
 
-    def renew(self, tx: Transaction, function_id: str) -> tuple[Function, list[str]] | None:
+    def renew(self, tx: Transaction, function_id: str, namespace: str) -> tuple[Function, list[str]] | None:
         """A revision like the newest one, made as a part of a larger change; `announce` takes what this gives, after the commit. None where it was deleted."""
         try:
-            now = functions.lock(tx, function_id)
+            now = functions.lock(tx, function_id, namespace)
         except NotFound:
             return None
-        return functions.add_revision(tx, now, now.name, now.spec, _same_code(tx, now, now.spec)), functions.admit(
-            tx, now.id
-        )
+        code = _same_code(tx, now, now.spec)
+        return functions.add_revision(tx, now, now.name, now.spec, code, namespace), functions.admit(tx, now.id)
 
     def announce(self, function: Function, run: list[str]) -> None:
         """Tell workers of a new revision, and of what may run by it."""
         self._publish_build(function)
         self._publisher.announce(run=run)
 
-    def delete(self, ref: str) -> None:
+    def delete(self, ref: str, namespace: str = DEFAULT) -> None:
         """Delete a function: its queued invocations end `cancelled`, the running ones finish."""
-        self.cancel_queued(functions.mark_deleted(self._database, ref))
+        self.cancel_queued(functions.mark_deleted(self._database, ref, namespace))
 
     def cancel_queued(self, function_id: str) -> int:
         """Cancel what a deleted function has queued, in portions so that no lock is held for long; how many."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from faas.db import functions, histories, invocations, replays
+from faas.db import functions, histories, invocations, namespaces, replays
 from faas.db.database import Database
 from faas.db.invocations import Acceptance, Submission
 from faas.domain import ids
@@ -14,6 +14,7 @@ from faas.domain.duration import format_duration
 from faas.domain.history import History
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
+from faas.domain.namespace import DEFAULT
 from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, PlatformError
 from faas.queueing.publisher import Publisher
 from faas.results import reply
@@ -72,7 +73,7 @@ class Invocations:
         source = replays.source(self._database, asked.invocation_id)
         if not source.status.terminal:
             raise Conflict("The invocation has not ended yet.")
-        again = source.submission(ids.uuid7(), pinned=asked.pinned)
+        again = source.submission(ids.uuid7(), pinned=asked.pinned, namespace=asked.namespace)
         try:
             return self._submit(replace(again, key=asked.idempotency_key, fingerprint=asked.fingerprint))
         except NotFound:
@@ -116,15 +117,27 @@ class Invocations:
         batch_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        namespace: str = DEFAULT,
     ) -> Page[Invocation]:
-        """A page of invocations, newest first. A function or a batch that is not there has none."""
-        function_id = None
+        """A page of the invocations of a namespace, newest first. A function or a batch that is not there has none."""
+        function_id, within = None, None
         if function is not None:
-            function_id = functions.find_id(self._database, function)
+            function_id = functions.find_id(self._database, function, namespace)
             if function_id is None:
                 return Page([], None)
+        if batch_id is not None:
+            if namespaces.of_batch(self._database, batch_id) != namespace:
+                return Page([], None)
+        elif function_id is None and namespaces.several(self._database):
+            within = namespace
         return invocations.find(
-            self._database, function_id=function_id, status=status, batch_id=batch_id, limit=limit, cursor=cursor
+            self._database,
+            function_id=function_id,
+            status=status,
+            batch_id=batch_id,
+            limit=limit,
+            cursor=cursor,
+            namespace=within,
         )
 
     def cancel(self, invocation_id: str) -> Invocation:
@@ -174,6 +187,7 @@ def submission(invocation_id: str, new: NewInvocation) -> Submission:
         delay_ms=new.delay_ms,
         run_at=new.run_at,
         expires_ms=new.expires_ms,
+        namespace=new.namespace,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from faas.domain.function import Spec
 from faas.domain.invocation import Invocation, Status
+from faas.domain.namespace import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class NewFunction:
     name: str
     spec: Spec
     code: bytes
+    namespace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class NewInvocation:
     delay_ms: int | None = None
     run_at: datetime | None = None
     expires_ms: int | None = None
+    namespace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Replay:
     pinned: bool = True
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    namespace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class ReplayMany:
     before: datetime | None = None
     pinned: bool = True
     limit: int = 1000
+    namespace: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class Secrets:
             version = secrets.put(tx, namespace, name, sealed)
             if version == 1 and secrets.count(tx, namespace) > MOST_SECRETS:
                 raise Conflict(f"There are {MOST_SECRETS} secrets already.")
-            for function_id, _ in secrets.bound(tx, name):
-                again = self._functions.renew(tx, function_id)
+            for function_id, _ in secrets.bound(tx, namespace, name):
+                again = self._functions.renew(tx, function_id, namespace)
                 if again is not None:
                     renewed.append(again)
             record = secrets.get(tx, namespace, name)
@@ -62,7 +62,7 @@ class Secrets:
         with self._database.begin() as tx:
             if not secrets.lock(tx, namespace, name):
                 raise NotFound(f"There is no secret {name!r}.")
-            used = [function for _, function in secrets.bound(tx, name)]
+            used = [function for _, function in secrets.bound(tx, namespace, name)]
             if used:
                 more = f" and {len(used) - 5} more" if len(used) > 5 else ""
                 raise Conflict(f"The secret {name!r} is used by {', '.join(used[:5])}{more}.")
@@ -70,14 +70,14 @@ class Secrets:
         log.info("a secret was deleted", extra={"fields": {"secret": name}})
 
 
-def reveal(database: Database, vault: Vault, namespace: str, revision: Revision) -> dict[str, Secret]:
+def reveal(database: Database, vault: Vault, revision: Revision) -> dict[str, Secret]:
     """What a revision is given: a variable's name to the value that the secret has now. For workers alone.
 
     Raises:
         FunctionError: a secret was deleted; only work of an older revision can meet that.
         SandboxError: it can't be decrypted here.
     """
-    wanted = revision.spec.secrets
+    wanted, namespace = revision.spec.secrets, revision.namespace
     if not wanted:
         return {}
     sealed = secrets.sealed(database, namespace, wanted.values())

@@ -9,6 +9,7 @@ from faas.config import Settings
 from faas.services import Services
 from faas.telemetry import logs
 from faas.web import (
+    audit,
     auth,
     batches,
     body,
@@ -21,6 +22,7 @@ from faas.web import (
     invocations,
     keys,
     metrics,
+    namespaces,
     observe,
     problems,
     replays,
@@ -55,6 +57,8 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
         history,
         secrets,
         keys,
+        namespaces,
+        audit,
         health,
         metrics,
         documents,

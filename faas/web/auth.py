@@ -5,15 +5,13 @@ An endpoint that is not named here takes the scope `admin`: a new one is closed 
 
 from __future__ import annotations
 
-import logging
-
 from flask import Flask, Response, g, request
 
 from faas.domain.access import Caller, Scope
+from faas.domain.ids import is_id
+from faas.domain.namespace import DEFAULT
 from faas.errors import Forbidden, RateLimited, Unauthorized
 from faas.web.context import services
-
-_audit = logging.getLogger("faas.audit")
 
 # What tells nothing that is worth a key: whether the platform works, how it is spoken to, how its pages look.
 _OPEN = frozenset({"health.health", "health.live", "documents.openapi_json", "documents.docs", "static"})
@@ -45,6 +43,8 @@ _SCOPES = {
 }
 # A browser can't be told to send a bearer's key, but asks for a password by itself.
 _PAGES = frozenset({"documents.dashboard", "documents.function_page"})
+# About all namespaces together: for keys of `default` alone.
+_PLATFORM = frozenset({"namespaces.create", "namespaces.list_", "metrics.scrape"})
 # Changes of what is kept; invocations are records themselves.
 _AUDITED = frozenset(
     {
@@ -53,6 +53,7 @@ _AUDITED = frozenset(
         "functions.delete",
         "keys.create",
         "keys.revoke",
+        "namespaces.create",
         "secrets.put",
         "secrets.delete",
     }
@@ -77,11 +78,30 @@ def caller() -> Caller:
     return found
 
 
+def namespace() -> str:
+    """Where a request looks that may come without a key: where its key belongs; `default` where it has none that is good."""
+    try:
+        return services().access.caller(_key(request.endpoint or "")).namespace
+    except Unauthorized:
+        return DEFAULT
+
+
 def _guard() -> None:
     endpoint = request.endpoint
     # Nothing is there: that is said to everybody.
     if endpoint is not None and endpoint not in _ASKS_ITSELF and (scope := scope_of(endpoint)) is not None:
         _require(endpoint, scope)
+        _require_own(endpoint)
+
+
+def _require_own(endpoint: str) -> None:
+    """Another namespace's invocations are not there. Functions, keys and secrets are looked up in the caller's. Raises NotFound."""
+    id_ = (request.view_args or {}).get("id_")
+    if id_ is None or endpoint == "keys.revoke" or not is_id(id_):
+        return
+    # The plain read has the record at hand, and looks itself: whoever polls costs no query more.
+    if endpoint != "invocations.read" or "wait" in request.args:
+        services().namespaces.require_invocation(g.caller.namespace, id_)
 
 
 def require(scope: Scope) -> None:
@@ -102,6 +122,8 @@ def _require(endpoint: str, scope: Scope) -> None:
     _count(g.caller)
     if not g.caller.may(scope):
         raise Forbidden(f"The key lacks the scope {scope.value}.")
+    if endpoint in _PLATFORM and g.caller.bound is not None:
+        raise Forbidden(f"That is about the whole platform: for keys of the namespace {DEFAULT!r}.")
 
 
 def _count(who: Caller) -> None:
@@ -130,18 +152,10 @@ def _key(endpoint: str) -> str | None:
 
 
 def _record(response: Response) -> Response:
-    """A line of the audit log for each change: who, what, from where."""
+    """An entry of the audit log for each change: who, what, from where."""
     if request.endpoint in _AUDITED and response.status_code < 300:
-        who = caller()
-        fields = {
-            "request_id": g.request_id,
-            "action": request.endpoint,
-            "object": g.get("changed") or next(iter((request.view_args or {}).values()), None),
-            "key_id": who.key_id,
-            "key_name": who.name,
-            "remote": request.remote_addr,
-        }
-        _audit.info("changed", extra={"fields": fields})
+        changed = g.get("changed") or next(iter((request.view_args or {}).values()), None)
+        services().audit.add(caller(), request.endpoint, changed, request.remote_addr, g.request_id)
     return response
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from faas.errors import NotFound
 from faas.web import openapi, query, render
+from faas.web.auth import caller
 from faas.web.context import services
 
 blueprint = Blueprint("documents", __name__)
@@ -44,8 +45,11 @@ def docs() -> str:
 @blueprint.get("/")
 def dashboard() -> str:
     """The functions and the latest invocations."""
-    functions = services().functions.find(name=None, limit=_SHOWN, cursor=None)
-    invocations = services().invocations.find(function=None, status=None, limit=_SHOWN, cursor=None)
+    namespace = caller().namespace
+    functions = services().functions.find(name=None, limit=_SHOWN, cursor=None, namespace=namespace)
+    invocations = services().invocations.find(
+        function=None, status=None, limit=_SHOWN, cursor=None, namespace=namespace
+    )
     return render_template(
         "dashboard.html",
         functions=[render.function(item) for item in functions.items],
@@ -58,8 +62,11 @@ def function_page(ref: str) -> str:
     """One function and its latest invocations."""
     if not query.is_reference(ref):
         raise NotFound("There is no such function.")
-    function = services().functions.get(ref)
-    invocations = services().invocations.find(function=function.id, status=None, limit=_SHOWN, cursor=None)
+    namespace = caller().namespace
+    function = services().functions.get(ref, namespace)
+    invocations = services().invocations.find(
+        function=function.id, status=None, limit=_SHOWN, cursor=None, namespace=namespace
+    )
     shown = render.function(function)
     # Variables of the environment often hold secrets: the page shows their names.
     shown["environment"] = sorted(function.spec.environment)

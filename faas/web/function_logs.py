@@ -14,6 +14,7 @@ from faas.domain.log import Position
 from faas.errors import NotFound
 from faas.services.function_logs import Dropped, Mark, Marker, Printed, Tail
 from faas.web import query
+from faas.web.auth import caller
 from faas.web.context import services, stopping
 from faas.web.events import BEGINNING, KEEP_ALIVE, KEEP_ALIVE_S, event, shown, together
 from faas.web.render import instant
@@ -32,42 +33,47 @@ def logs(ref: str) -> Response:
     if not query.is_reference(ref):
         raise NotFound("There is no such function.")
     follow, limit = query.flag("follow"), query.count("limit", _DEFAULT, _MOST)
-    function = services().functions.get(ref)
+    namespace = caller().namespace
+    function = services().functions.get(ref, namespace)
     if not follow:
-        return Response(stream_with_context(_portions(function.id, limit)), content_type="text/plain; charset=utf-8")
-    return Response(
-        stream_with_context(_events(function.id, read_mark(request.headers.get("Last-Event-ID", "")))),
+        return Response(
+            stream_with_context(_portions(function.id, limit, namespace)), content_type="text/plain; charset=utf-8"
+        )
+    mark = read_mark(request.headers.get("Last-Event-ID", ""))
+    tail = Tail(services().database, services().invocations, function.id, mark)
+    # Before the answer begins: whoever sees it begin is shown whatever ends from then on.
+    tail.start()
+    response = Response(
+        stream_with_context(_events(tail, Marker(mark))),
         content_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
+    # A client may leave before the stream was even begun.
+    response.call_on_close(tail.stop)
+    return response
 
 
-def _portions(function_id: str, limit: int) -> Iterator[str]:
+def _portions(function_id: str, limit: int, namespace: str) -> Iterator[str]:
     """The newest invocations, the oldest of them first, each under a line with its id, its status and when it was accepted."""
     invocations = services().invocations
-    for record in reversed(invocations.find(function=function_id, limit=limit).items):
+    for record in reversed(invocations.find(function=function_id, limit=limit, namespace=namespace).items):
         yield f"==> {record.id} {record.status.value} {instant(record.created_at)}\n"
         text = invocations.logs(record.id).decode("utf-8", "replace")
         yield text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _events(function_id: str, mark: Mark | None) -> Iterator[str]:
+def _events(tail: Tail, marker: Marker) -> Iterator[str]:
     """`log` for each line and `end` for each invocation, with its id in both; `dropped` where a slow reader missed some. It goes on until the client leaves."""
     yield BEGINNING
-    tail, marker = Tail(services().database, services().invocations, function_id, mark), Marker(mark)
-    tail.start()
-    try:
-        spoke = time.monotonic()
-        while not stopping().is_set():
-            found = tail.next(1.0)
-            if found:
-                yield from together(_event(one, marker) for one in found)
-                spoke = time.monotonic()
-            elif time.monotonic() - spoke >= KEEP_ALIVE_S:
-                yield KEEP_ALIVE
-                spoke = time.monotonic()
-    finally:
-        tail.stop()
+    spoke = time.monotonic()
+    while not stopping().is_set():
+        found = tail.next(1.0)
+        if found:
+            yield from together(_event(one, marker) for one in found)
+            spoke = time.monotonic()
+        elif time.monotonic() - spoke >= KEEP_ALIVE_S:
+            yield KEEP_ALIVE
+            spoke = time.monotonic()
 
 
 def _event(one: Printed | Dropped, marker: Marker) -> str:

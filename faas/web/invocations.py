@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from flask import Blueprint, Response, g, stream_with_context
 
@@ -10,6 +11,7 @@ from faas.domain.ids import is_id
 from faas.domain.invocation import Page
 from faas.errors import NotFound
 from faas.web import query, render, schemas
+from faas.web.auth import caller
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 from faas.web.events import follow, last_position
@@ -25,7 +27,7 @@ def invoke() -> Response:
     key = query.idempotency_key()
     wait = query.preferred_wait() or 0.0
     began = time.monotonic()
-    new = schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key)
+    new = replace(schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key), namespace=caller().namespace)
     accepted = services().invocations.invoke(new, wait_s=min(wait, SLICE_S))
     record = accepted.invocation
     g.invocation_id = record.id
@@ -44,6 +46,7 @@ def read(id_: str) -> Response:
     """One invocation, at once or when it is terminal."""
     known, wait = _known(id_), query.wait()
     found = wait_for(services().invocations, known, wait) if wait else services().invocations.get(known)
+    services().namespaces.require_record(caller().namespace, found.id, found.function_id)
     return render.json_answer(render.invocation(found))
 
 
@@ -54,8 +57,11 @@ def list_() -> Response:
     batch = query.id_("batch_id")
     if function is not None and not query.is_reference(function):
         return render.page(Page([], None), render.invocation_item)
-    found = services().invocations.find(function=function, status=status, batch_id=batch, limit=limit, cursor=cursor)
-    counts = services().batches.counts(batch) if batch is not None else None
+    namespace = caller().namespace
+    found = services().invocations.find(
+        function=function, status=status, batch_id=batch, limit=limit, cursor=cursor, namespace=namespace
+    )
+    counts = services().batches.counts(batch, namespace) if batch is not None else None
     return render.page(found, render.invocation_item, **({"counts": counts} if counts else {}))
 
 

@@ -8,8 +8,9 @@ from flask import Blueprint, Response, g
 
 from faas.domain.access import Key
 from faas.domain.ids import is_id
-from faas.errors import NotFound
+from faas.errors import Forbidden, NotFound
 from faas.web import render, schemas
+from faas.web.auth import caller
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 
@@ -19,15 +20,19 @@ blueprint = Blueprint("keys", __name__)
 @blueprint.post("/keys")
 def create() -> Response:
     """Make a key; its text is in this answer and in no other."""
-    key, text = services().access.create(**schemas.new_key(read_json(INVOKE_BODY_BYTES)))
+    new, who = schemas.new_key(read_json(INVOKE_BODY_BYTES)), caller()
+    namespace = new.pop("namespace") or who.namespace
+    if who.bound not in (None, namespace):
+        raise Forbidden("The key may make others of its own namespace alone.")
+    key, text = services().access.create(**new, namespace=namespace)
     g.changed = key.id
     return render.json_answer({**shown(key), "key": text}, 201)
 
 
 @blueprint.get("/keys")
 def list_() -> Response:
-    """All keys, newest first."""
-    return render.json_answer({"items": [shown(key) for key in services().access.find()]})
+    """The keys of the caller's namespace, and all where that is `default`; newest first."""
+    return render.json_answer({"items": [shown(key) for key in services().access.find(caller().bound)]})
 
 
 @blueprint.delete("/keys/<id_>")
@@ -36,7 +41,7 @@ def revoke(id_: str) -> Response:
     if not is_id(id_):
         raise NotFound("There is no such key.")
     g.changed = id_
-    services().access.revoke(id_)
+    services().access.revoke(id_, caller().bound)
     return Response(status=204)
 
 
@@ -52,4 +57,5 @@ def shown(key: Key) -> dict[str, Any]:
         "last_used_at": render.instant(key.last_used_at),
         "revoked_at": render.instant(key.revoked_at),
         "requests_per_minute": key.requests_per_minute,
+        "namespace": key.namespace,
     }

@@ -18,6 +18,7 @@ from faas.web.openapi_answers import (
     FUNCTION_EXAMPLE,
     HISTORY_EXAMPLE,
     INVOCATION_EXAMPLE,
+    NAMESPACE_EXAMPLE,
     NEW_KEY_EXAMPLE,
     PROBLEM_EXAMPLE,
     QUEUED_EXAMPLE,
@@ -74,6 +75,9 @@ _SCOPES = {
     "createKey": Scope.ADMIN,
     "listKeys": Scope.ADMIN,
     "revokeKey": Scope.ADMIN,
+    "createNamespace": Scope.ADMIN,
+    "listNamespaces": Scope.ADMIN,
+    "listChanges": Scope.ADMIN,
 }
 
 
@@ -95,6 +99,7 @@ def document() -> dict[str, Any]:
     spec.components.schema("NewBatch", schema=schemas.BATCH)
     spec.components.schema("ReplayMany", schema=schemas.REPLAY)
     spec.components.schema("NewKey", schema=schemas.KEY)
+    spec.components.schema("NewNamespace", schema=schemas.NAMESPACE)
     spec.components.schema("SecretValue", schema=schemas.SECRET)
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
     for name, component in COMPONENTS.items():
@@ -307,7 +312,9 @@ def _function_logs() -> dict[str, Any]:
         "Without `follow`: of how many invocations.",
         {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
     )
-    resume = _header("Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it.")
+    resume = _header(
+        "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."
+    )
     return _operation(
         "getFunctionLogs",
         "What the function's newest invocations printed",
@@ -350,6 +357,13 @@ def _keys() -> dict[str, dict[str, Any]]:
     made = _json("The key, and the only answer that has its text.", "NewKeyText", NEW_KEY_EXAMPLE)
     items = {"type": "object", "required": ["items"], "properties": {"items": {"type": "array", "items": _ref("Key")}}}
     every = {"description": "All keys.", "content": {"application/json": {"schema": items}}}
+    names = {
+        "type": "object",
+        "required": ["items"],
+        "properties": {"items": {"type": "array", "items": _ref("Namespace")}},
+    }
+    spaces = {"description": "All namespaces.", "content": {"application/json": {"schema": names}}}
+    changes = _list("Change")
     return {
         "/keys": {
             "post": _operation(
@@ -364,6 +378,27 @@ def _keys() -> dict[str, dict[str, Any]]:
                 "keys",
                 {204: {"description": "It is."}},
                 (404, 409),
+            )
+        },
+        "/namespaces": {
+            "post": _operation(
+                "createNamespace",
+                "Make a namespace",
+                "keys",
+                {201: _json("The namespace.", "Namespace", NAMESPACE_EXAMPLE)},
+                (400, 409, 413, 415, 422),
+                body="NewNamespace",
+            ),
+            "get": _operation("listNamespaces", "List the namespaces, by name", "keys", {200: spaces}),
+        },
+        "/audit": {
+            "get": _operation(
+                "listChanges",
+                "List who changed what, newest first",
+                "keys",
+                {200: changes},
+                (422,),
+                parameters=_paging(),
             )
         },
     }

@@ -14,6 +14,7 @@ _ID = {"type": "string", "format": "uuid"}
 _MAYBE_ID = {"type": ["string", "null"], "format": "uuid"}
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
+_MAYBE_TEXT = {"type": ["string", "null"]}
 _MAYBE_COUNT = {"type": ["integer", "null"], "minimum": 0}
 _DURATION = {"type": "string", "description": "In Go's notation."}
 
@@ -151,12 +152,27 @@ _KEY: dict[str, Any] = {
     "last_used_at": {**_MAYBE_INSTANT, "description": "To a minute."},
     "revoked_at": _MAYBE_INSTANT,
     "requests_per_minute": {**_MAYBE_COUNT, "description": "Null for any number."},
+    "namespace": _TEXT,
 }
 
 COMPONENTS: dict[str, dict[str, Any]] = {
     "Key": _object(_KEY),
     "NewKeyText": _object(
         {**_KEY, "key": {"type": "string", "description": "The key itself: keep it, it can't be had again."}}
+    ),
+    "Namespace": _object({"name": _TEXT, "created_at": _INSTANT}),
+    "Change": _object(
+        {
+            "id": _ID,
+            "at": _INSTANT,
+            "namespace": _TEXT,
+            "key_id": {**_MAYBE_TEXT, "description": "Null on a server that was open."},
+            "key_name": _MAYBE_TEXT,
+            "action": {"type": "string", "example": "functions.create"},
+            "object": {**_MAYBE_TEXT, "description": "The id or name of what was changed."},
+            "remote": {**_MAYBE_TEXT, "description": "The address that the request came from."},
+            "request_id": _TEXT,
+        }
     ),
     "Function": _FUNCTION,
     "Secret": _object(
@@ -279,6 +295,7 @@ HISTORY_EXAMPLE: dict[str, Any] = {
     "waiting_for": {"reason": "concurrency", "limit": 10, "used": 10, "position": 3},
     "events": [{"time": INVOCATION_EXAMPLE["created_at"], "type": "accepted", "revision": 1}],
 }
+NAMESPACE_EXAMPLE: dict[str, Any] = {"name": "team-a", "created_at": INVOCATION_EXAMPLE["created_at"]}
 NEW_KEY_EXAMPLE: dict[str, Any] = {
     "id": "01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",
     "name": "billing",

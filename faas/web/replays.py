@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, g
 
 from faas.domain.ids import is_id
 from faas.errors import NotFound
 from faas.web import query, render, schemas
+from faas.web.auth import caller
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
 
@@ -16,7 +19,8 @@ blueprint = Blueprint("replays", __name__)
 @blueprint.post("/invocations/replay")
 def replay_many() -> Response:
     """Run again, as a batch, what ended in one way and was not run again yet."""
-    accepted = services().batches.replay(schemas.replay_many(read_json(INVOKE_BODY_BYTES)))
+    asked = schemas.replay_many(read_json(INVOKE_BODY_BYTES))
+    accepted = services().batches.replay(replace(asked, namespace=caller().namespace))
     headers = {"Location": f"/invocations?batch_id={accepted.batch_id}"}
     return render.json_answer({"batch_id": accepted.batch_id, "invocation_ids": accepted.invocation_ids}, 202, headers)
 
@@ -28,7 +32,7 @@ def replay(id_: str) -> Response:
         raise NotFound("There is no such invocation.")
     pinned = query.choice("revision", ("pinned", "newest")) == "pinned"
     asked = schemas.replay(id_, pinned=pinned, idempotency_key=query.idempotency_key())
-    accepted = services().invocations.replay(asked)
+    accepted = services().invocations.replay(replace(asked, namespace=caller().namespace))
     record = accepted.invocation
     g.invocation_id = record.id
     headers = {"Location": f"/invocations/{record.id}"}

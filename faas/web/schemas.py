@@ -199,6 +199,12 @@ class ReplaySchema(Schema):
     limit = WholeNumber(1, BATCH_ITEMS, document={"default": BATCH_ITEMS, "description": "The oldest so many."})
 
 
+class NamespaceSchema(Schema):
+    """The body of `POST /namespaces`."""
+
+    name = Name(required=True, document={"description": "Unique.", "example": "team-a"})
+
+
 class KeySchema(Schema):
     """The body of `POST /keys`."""
 
@@ -217,6 +223,7 @@ class KeySchema(Schema):
         document={"description": "It is good for so long; for ever when left out.", "example": "720h"},
     )
 
+    namespace = Name(document={"description": "Where it is good; the caller's own when left out.", "example": "team-a"})
     requests_per_minute = WholeNumber(
         1, 1_000_000, document={"description": "How often it may call; as often as it likes when left out."}
     )
@@ -245,6 +252,7 @@ BATCH = BatchSchema()
 REPLAY = ReplaySchema()
 SECRET = SecretSchema()
 KEY = KeySchema()
+NAMESPACE = NamespaceSchema()
 
 
 def new_function(body: Any) -> NewFunction:
@@ -316,7 +324,14 @@ def new_key(body: Any) -> dict[str, Any]:
         "scopes": data["scopes"],
         "expires_s": expires_ms and round(expires_ms / 1000),
         "requests_per_minute": data.get("requests_per_minute"),
+        "namespace": data.get("namespace"),
     }
+
+
+def new_namespace(body: Any) -> str:
+    """The name of what `POST /namespaces` asks for. Raises Invalid."""
+    name: str = _load(NAMESPACE, body)["name"]
+    return name
 
 
 def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 from flask import Blueprint, Response, g, request
 from flask.blueprints import BlueprintSetupState
@@ -55,6 +56,7 @@ def call(name: str, rest: str = "") -> Response:
     if not function.spec.http.public:
         auth.require(Scope.INVOKE)
     new = invocation(function, request, f"/{rest}", read_bytes(PAYLOAD_BYTES), query.idempotency_key())
+    new = replace(new, namespace=auth.namespace())
     if _ASYNC.search(request.headers.get("Prefer", "")):
         return _accepted(services().invocations.invoke(new))
     wait, began = query.preferred_wait() or query.MAX_WAIT_S, time.monotonic()
@@ -89,7 +91,7 @@ def _reachable(name: str) -> Function:
     try:
         if not query.is_reference(name):
             raise NotFound("There is no such function.")
-        function = services().functions.get(name)
+        function = services().functions.get(name, auth.namespace())
     except NotFound:
         auth.require(Scope.INVOKE)
         raise

@@ -11,7 +11,6 @@ from faas.db import attempts
 from faas.domain import outcome as outcomes
 from faas.domain.invocation import Claim, Status
 from faas.domain.outcome import Outcome
-from faas.domain.secret import NAMESPACE
 from faas.errors import DatabaseDown, FaasError, FunctionError, PlatformError
 from faas.results.backend import Ended
 from faas.sandbox.call import Call
@@ -153,7 +152,7 @@ def _load(context: Context, running: Running, sandbox: Sandbox, code: Path) -> O
     claim = running.claim
     try:
         # Now, and not before there was a sandbox: whoever gave a secret another value has bumped the revision in the same transaction.
-        values = secrets.reveal(context.database, context.vault, NAMESPACE, claim.revision)
+        values = secrets.reveal(context.database, context.vault, claim.revision)
     except FaasError:
         # It belongs to nobody yet, and must not be kept for the next call.
         context.pool.discard(sandbox)

@@ -11,7 +11,8 @@ import pytest
 from factories import DIGEST, function, run_sql
 
 from faas.db import revisions
-from faas.domain.secret import NAMESPACE, Secret
+from faas.domain.namespace import DEFAULT
+from faas.domain.secret import Secret
 from faas.errors import ConfigError, Conflict, FunctionError, Invalid, NotFound, SandboxError
 from faas.services import Services, secrets
 from faas.services.requests import FunctionChanges
@@ -26,12 +27,12 @@ def settings(settings):
 
 
 def give(services, name="db", value=VALUE):
-    return services.secrets.put(NAMESPACE, name, Secret(value))
+    return services.secrets.put(DEFAULT, name, Secret(value))
 
 
 def revealed(services, made, keys):
     revision = revisions.Revisions(services.database).get(made.id, services.functions.get(made.id).revision)
-    found = secrets.reveal(services.database, Vault(keys), NAMESPACE, revision)
+    found = secrets.reveal(services.database, Vault(keys), revision)
     return {name: value.reveal() for name, value in found.items()}
 
 
@@ -79,22 +80,22 @@ def test_a_secret_that_is_used_can_not_be_deleted(services):
     give(services)
     made = function(services.database, secrets={"PASSWORD": "db"})
     with pytest.raises(Conflict, match=made.name):
-        services.secrets.delete(NAMESPACE, "db")
+        services.secrets.delete(DEFAULT, "db")
     services.functions.delete(made.id)
-    services.secrets.delete(NAMESPACE, "db")
-    assert services.secrets.find(NAMESPACE) == []
+    services.secrets.delete(DEFAULT, "db")
+    assert services.secrets.find(DEFAULT) == []
     with pytest.raises(NotFound):
-        services.secrets.delete(NAMESPACE, "db")
+        services.secrets.delete(DEFAULT, "db")
 
 
 def test_work_of_an_older_revision_whose_secret_is_gone_fails_as_the_functions_fault(services, settings):
     give(services)
     made = function(services.database, secrets={"PASSWORD": "db"})
     services.functions.update(made.id, FunctionChanges({"secrets": {}}))
-    services.secrets.delete(NAMESPACE, "db")
+    services.secrets.delete(DEFAULT, "db")
     old = revisions.Revisions(services.database).get(made.id, 1)
     with pytest.raises(FunctionError, match="'db' is not there"):
-        secrets.reveal(services.database, Vault(settings.secrets_keys), NAMESPACE, old)
+        secrets.reveal(services.database, Vault(settings.secrets_keys), old)
 
 
 def test_without_a_key_nothing_is_kept_and_the_answer_says_what_to_set(services, settings):
@@ -104,7 +105,7 @@ def test_without_a_key_nothing_is_kept_and_the_answer_says_what_to_set(services,
             give(keyless)
     finally:
         keyless.close()
-    assert services.secrets.find(NAMESPACE) == []
+    assert services.secrets.find(DEFAULT) == []
 
 
 def test_rotation_leaves_values_versions_and_revisions_and_makes_the_old_key_useless(services, settings):
@@ -116,7 +117,7 @@ def test_rotation_leaves_values_versions_and_revisions_and_makes_the_old_key_use
     assert revealed(services, made, (new,)) == {"PASSWORD": VALUE}
     with pytest.raises(SandboxError, match="FAAS_SECRETS_KEY"):
         revealed(services, made, (old,))
-    assert services.secrets.find(NAMESPACE)[0].version == 1
+    assert services.secrets.find(DEFAULT)[0].version == 1
     assert services.functions.get(made.id).revision == 1
 
 
@@ -146,13 +147,13 @@ def test_binding_setting_and_deleting_at_once_never_wait_in_a_circle_nor_leave_a
             elif number % 4 == 2:
                 services.functions.update(one.id, FunctionChanges({"secrets": {}}))
             else:
-                services.secrets.delete(NAMESPACE, "db")
+                services.secrets.delete(DEFAULT, "db")
         except (Conflict, NotFound, Invalid):
             pass
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(act, range(48)))
-    there = {one.name for one in services.secrets.find(NAMESPACE)}
+    there = {one.name for one in services.secrets.find(DEFAULT)}
     for one in made:
         assert set(services.functions.get(one.id).spec.secrets.values()) <= there
 

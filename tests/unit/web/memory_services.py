@@ -19,6 +19,7 @@ from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
+from faas.domain.namespace import DEFAULT
 from faas.errors import Conflict, Invalid, NotFound, Unauthorized
 from faas.services.requests import (
     Accepted,
@@ -46,16 +47,16 @@ class Functions:
         self.stored[made.id] = made
         return made
 
-    def find(self, *, name: str | None, limit: int, cursor: str | None) -> Page[Function]:
+    def find(self, *, name: str | None, limit: int, cursor: str | None, namespace: str = DEFAULT) -> Page[Function]:
         return _page([f for f in self.stored.values() if name in (None, f.name)], limit, cursor)
 
-    def get(self, ref: str) -> Function:
+    def get(self, ref: str, namespace: str = DEFAULT) -> Function:
         for found in self.stored.values():
             if ref in (found.id, found.name):
                 return found
         raise NotFound("There is no such function.")
 
-    def update(self, ref: str, changes: FunctionChanges) -> Function:
+    def update(self, ref: str, changes: FunctionChanges, namespace: str = DEFAULT) -> Function:
         old = self.get(ref)
         fields = dict(changes.fields)
         if not fields:
@@ -73,7 +74,7 @@ class Functions:
         self.stored[old.id] = changed
         return changed
 
-    def delete(self, ref: str) -> None:
+    def delete(self, ref: str, namespace: str = DEFAULT) -> None:
         del self.stored[self.get(ref).id]
 
     def _check_name(self, name: str) -> None:
@@ -161,6 +162,7 @@ class Invocations:
         limit: int,
         cursor: str | None,
         batch_id: str | None = None,
+        namespace: str = DEFAULT,
     ) -> Page[Invocation]:
         found = [
             r
@@ -207,7 +209,7 @@ class Batches:
         made = [self.invocations.replay(Replay(id_, asked.pinned)).invocation.id for id_ in mine[: asked.limit]]
         return AcceptedBatch(uuid7(), made, False)
 
-    def counts(self, batch_id: str) -> dict[Status, int]:
+    def counts(self, batch_id: str, namespace: str = DEFAULT) -> dict[Status, int]:
         mine = [one.status for one in self.invocations.stored.values() if one.batch_id == batch_id]
         return {status: mine.count(status) for status in Status}
 
@@ -225,6 +227,24 @@ class Access:
         if key is not None:
             raise Unauthorized("No key was made.")
         return ANYBODY
+
+
+class Namespaces:
+    """There is `default` alone."""
+
+    def require_invocation(self, namespace: str, invocation_id: str) -> None:
+        """Whatever is there is in it."""
+
+    def require_record(self, namespace: str, invocation_id: str, function_id: str) -> None:
+        """So is this."""
+
+
+class Audit:
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str | None]] = []
+
+    def add(self, who: Caller, action: str, object_: str | None, remote: str | None, request_id: str) -> None:
+        self.entries.append((action, object_))
 
 
 class Measuring:
@@ -247,6 +267,8 @@ class Services:
         self.invocations = Invocations(self.functions)
         self.batches = Batches(self.invocations)
         self.access = Access()
+        self.namespaces = Namespaces()
+        self.audit = Audit()
         self.health = Health()
         self.measuring = Measuring()
 

@@ -162,7 +162,7 @@ def test_head_and_options_are_answered(client):
 
 @pytest.mark.parametrize("error", [DatabaseDown, BrokerDown, StorageError, PlatformError])
 def test_a_platform_error_is_503_with_a_time_to_come_back(client, services, monkeypatch, is_problem, error):
-    def fail(ref):
+    def fail(ref, namespace):
         raise error("postgresql://user:secret@host/db")
 
     monkeypatch.setattr(services.functions, "get", fail)
@@ -173,7 +173,7 @@ def test_a_platform_error_is_503_with_a_time_to_come_back(client, services, monk
 
 
 def test_anything_else_is_500_and_its_reason_is_in_the_log_alone(client, services, monkeypatch, is_problem, caplog):
-    def fail(ref):
+    def fail(ref, namespace):
         raise RuntimeError("the secret inside")
 
     monkeypatch.setattr(services.functions, "get", fail)

@@ -1,0 +1,64 @@
+"""Namespaces, and which one something belongs to. An invocation's is its function's: a function never changes it, and its row outlives it."""
+
+from __future__ import annotations
+
+from psycopg2.errors import UniqueViolation
+
+from faas.db.database import Database
+from faas.domain.namespace import DEFAULT, Namespace
+from faas.errors import Conflict
+
+
+def add(database: Database, name: str) -> Namespace:
+    """Make one. Raises Conflict where it is there."""
+    sql = "INSERT INTO namespaces (name, created_at) VALUES (%s, clock_timestamp()) RETURNING name, created_at"
+    try:
+        with database.begin() as tx:
+            row = tx.one(sql, (name,))
+    except UniqueViolation as error:
+        raise Conflict(f"There is a namespace {name!r} already.") from error
+    assert row is not None
+    return Namespace(row.name, row.created_at)
+
+
+def find(database: Database) -> list[Namespace]:
+    """All of them, by name."""
+    with database.autocommit() as tx:
+        rows = tx.rows("SELECT name, created_at FROM namespaces ORDER BY name")
+    return [Namespace(row.name, row.created_at) for row in rows]
+
+
+def exists(database: Database, name: str) -> bool:
+    """Whether there is one of that name."""
+    with database.autocommit() as tx:
+        return tx.one("SELECT 1 FROM namespaces WHERE name = %s", (name,)) is not None
+
+
+def several(database: Database) -> bool:
+    """Whether there is another than `default`."""
+    with database.autocommit() as tx:
+        return tx.one("SELECT 1 FROM namespaces WHERE name <> %s LIMIT 1", (DEFAULT,)) is not None
+
+
+def of_function(database: Database, function_id: str) -> str | None:
+    """Where a function is, or was before it was deleted; None where there was none."""
+    return _one(database, "SELECT namespace FROM functions WHERE id = %s", function_id)
+
+
+def of_invocation(database: Database, invocation_id: str) -> str | None:
+    """Where an invocation is; None where there is none."""
+    sql = "SELECT f.namespace FROM invocations i JOIN functions f ON f.id = i.function_id WHERE i.id = %s"
+    return _one(database, sql, invocation_id)
+
+
+def of_batch(database: Database, batch_id: str) -> str | None:
+    """Where the invocations of a batch are, which is one namespace; None where it has nobody."""
+    sql = """SELECT f.namespace FROM invocations i JOIN functions f ON f.id = i.function_id
+        WHERE i.batch_id = %s AND i.id > %s LIMIT 1"""
+    return _one(database, sql, batch_id, batch_id)
+
+
+def _one(database: Database, sql: str, *parameters: str) -> str | None:
+    with database.autocommit() as tx:
+        row = tx.one(sql, parameters)
+    return str(row.namespace) if row else None
