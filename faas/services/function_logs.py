@@ -90,10 +90,12 @@ class Tail:
         self._done: set[str] = set()
         self._places: dict[str, Position | None] = dict(mark.places) if mark else {}
         self._since = mark.since if mark else 0.0
-        self._begun = False
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow: what ends from now on is shown. Raises DatabaseDown."""
+        now, found = recent.of_function(self._database, self._function_id, _NEWEST)
+        self._begin(found)
+        self._heed(now, found)
         threading.Thread(target=self._run, name="function logs", daemon=True).start()
 
     def stop(self) -> None:
@@ -104,8 +106,14 @@ class Tail:
         """What has come since, in order; nothing where nothing came in time."""
         return self._buffer.take(seconds)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for the reader."""
+        return self._buffer.size
+
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        pause = _LOOK_SECONDS
+        while not self._stopping.wait(pause):
             pause = _LOOK_SECONDS
             try:
                 now, found = recent.of_function(self._database, self._function_id, _NEWEST)
@@ -113,11 +121,8 @@ class Tail:
             except PlatformError as error:
                 log.warning("the function's invocations can't be looked at: %s", error)
                 pause = _AFTER_FAULT_SECONDS
-            self._stopping.wait(pause)
 
     def _heed(self, now: float, found: list[Recent]) -> None:
-        if not self._begun:
-            self._begin(found)
         with self._lock:
             missing = [one for one in found if one.finished is not None and one.id not in self._done]
             self._since = min([now, *(one.finished for one in missing if one.finished is not None)])
@@ -134,7 +139,6 @@ class Tail:
 
     def _begin(self, found: list[Recent]) -> None:
         """Those that ended before the follower came, or that he has seen already, are done."""
-        self._begun = True
         for one in found:
             if one.finished is None or self._places.get(one.id) is not None:
                 continue
@@ -198,10 +202,14 @@ class Marker:
 
 
 class _Buffer:
-    """What waits for the reader, in bounded memory: once it is full, everything is counted instead, until the reader comes."""
+    """What waits for the reader, in bounded memory: once it is full, everything is counted instead, until the reader comes.
+
+    Attributes:
+        size: bytes that wait.
+    """
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._size, self._dropped = limit, 0, 0
+        self._limit, self.size, self._dropped = limit, 0, 0
         self._waiting: list[Printed | Dropped] = []
         self._changed = threading.Condition()
 
@@ -209,11 +217,11 @@ class _Buffer:
         """Take in one thing."""
         size = 200 + (len(printed.found.text) if isinstance(printed.found, Line) else 0)
         with self._changed:
-            if self._dropped or self._size + size > self._limit:
+            if self._dropped or self.size + size > self._limit:
                 self._dropped += 1
             else:
                 self._waiting.append(printed)
-                self._size += size
+                self.size += size
             self._changed.notify()
 
     def take(self, seconds: float) -> list[Printed | Dropped]:
@@ -223,5 +231,5 @@ class _Buffer:
             taken, self._waiting = self._waiting, []
             if self._dropped:
                 taken.append(Dropped(self._dropped))
-            self._size = self._dropped = 0
+            self.size = self._dropped = 0
         return taken
