@@ -15,7 +15,7 @@ from faas.web.context import metrics
 
 _log = logging.getLogger("faas.web")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_HEADERS = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -45,7 +45,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     route, seconds = request.url_rule.rule if request.url_rule else None, time.monotonic() - g.began
     metrics().answered(request.method, route, response.status_code, seconds)

@@ -1,12 +1,28 @@
-"""gunicorn's worker with threads, which bounds how long the head of a request may take."""
+"""gunicorn's worker with threads: it bounds how long the head of a request may take, and answers what is no HTTP like everything else is answered."""
 
 from __future__ import annotations
 
+import json
+import logging
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
+from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
+from faas.web.observe import HEADERS
 from faas.web.slow_clients import SlowClients
+
+_log = logging.getLogger("faas.web")
+_STATUSES = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+}
+# Faults of ours, of which gunicorn makes a 500.
+_OURS = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -26,3 +42,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """The head is there."""
         self.slow_clients.end(conn.head)
         return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """gunicorn would answer what is no HTTP with a page that repeats it, without the headers that keep browsers from harm."""
+        if not isinstance(exc, errors.ParseException) or isinstance(exc, _OURS):
+            super().handle_error(req, client, addr, exc)
+            return
+        _log.warning(
+            "refused what is no HTTP", extra={"fields": {"error": type(exc).__name__, "remote": addr and addr[0]}}
+        )
+        with suppress(OSError):
+            client.sendall(_answer(_STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST)))
+
+
+def _answer(status: HTTPStatus) -> bytes:
+    detail = "The request is not what HTTP/1.1 allows, or over a limit of its head."
+    document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    body = json.dumps(document, separators=(",", ":"))
+    fields = {**HEADERS, "Content-Type": "application/problem+json", "Content-Length": len(body), "Connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n{body}".encode()

@@ -195,7 +195,22 @@ def test_malformed_http_is_a_4xx_without_a_stack_trace(port, request_bytes):
     answer = raw(port, request_bytes)
     assert re.match(rb"HTTP/1\.[01] (4\d\d|505) ", answer), answer[:200]
     assert b"Traceback" not in answer
+    # As for every other answer: a problem document, safe headers, nothing of what was sent.
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert json.loads(body)["status"] == int(answer.split()[1])
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert b"frame-ancestors 'none'" in head
+    assert b"xxx" not in answer
     assert request(port, "GET", "/health/live")[0] == 200
+
+
+def test_no_answer_tells_a_version_of_the_server(port):
+    for path in ("/functions", "/nowhere", "/docs", "/static/style.css"):
+        _, headers, _ = request(port, "GET", path)
+        assert headers["Server"] == "gunicorn"
+        assert "X-Powered-By" not in headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize(
@@ -219,6 +234,28 @@ def test_the_log_is_json_lines(port, log_file):
         time.sleep(0.05)
     for line in log_file.read_text().splitlines():
         assert isinstance(json.loads(line), dict)
+
+
+def test_nothing_that_a_client_sends_leaves_its_line_of_the_log(port, log_file):
+    ansi = b"\x1b[2J\x1b]0;forged\x07"
+    lines = log_file.read_bytes().count(b"\n")
+    for request_bytes in (
+        b"GET /" + ansi + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: " + ansi + b"\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-" + ansi + b": 1\r\n\r\n",
+        b"GET /functions/%1b%5b2J%0d%0a%7b%22level%22 HTTP/1.1\r\nHost: x\r\nUser-Agent: a\rb"
+        + ansi
+        + b"\r\nConnection: close\r\n\r\n",
+        ansi + b"\r\n\r\n",
+    ):
+        raw(port, request_bytes)
+    deadline = time.monotonic() + PATIENCE
+    while log_file.read_bytes().count(b"\n") < lines + 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    said = log_file.read_bytes()
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", said)
+    assert all(isinstance(json.loads(line), dict) for line in said.splitlines())
 
 
 def test_a_setting_that_cant_be_right_stops_the_start_with_one_line(tmp_path):
