@@ -49,6 +49,7 @@ _PATH_PARAMETERS = {
     "id": "The id.",
     "name": "The name.",
     "rest": "The event's path, any number of segments.",
+    "namespace": "The function's namespace.",
 }
 
 # Roles, as OpenAPI 3.1 calls them, of the bearer's key; the same that `faas.web.auth` asks for. What is not here is for everybody.

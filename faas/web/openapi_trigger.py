@@ -49,6 +49,10 @@ def paths() -> dict[str, dict[str, Any]]:
     return {
         "/fn/{name}": {method.lower(): _operation(method, "callFunction") for method in METHODS},
         "/fn/{name}/{rest}": {method.lower(): _operation(method, "callFunctionAt") for method in METHODS},
+        "/ns/{namespace}/fn/{name}": {method.lower(): _operation(method, "callFunctionOf") for method in METHODS},
+        "/ns/{namespace}/fn/{name}/{rest}": {
+            method.lower(): _operation(method, "callFunctionOfAt") for method in METHODS
+        },
     }
 
 

@@ -14,7 +14,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from faas.domain.access import Scope
-from faas.domain.function import PAYLOAD_BYTES, Function
+from faas.domain.function import NAME, PAYLOAD_BYTES, Function
 from faas.domain.http import METHODS
 from faas.domain.invocation import Invocation, Status
 from faas.errors import NotFound
@@ -47,16 +47,19 @@ def _know_rest(state: BlueprintSetupState) -> None:
 
 @blueprint.route("/fn/<name>", methods=METHODS, provide_automatic_options=False)
 @blueprint.route("/fn/<name>/<rest:rest>", methods=METHODS, provide_automatic_options=False)
-def call(name: str, rest: str = "") -> Response:
-    """Call a function with the request."""
-    function = _reachable(name)
+@blueprint.route("/ns/<namespace>/fn/<name>", methods=METHODS, provide_automatic_options=False)
+@blueprint.route("/ns/<namespace>/fn/<name>/<rest:rest>", methods=METHODS, provide_automatic_options=False)
+def call(name: str, rest: str = "", namespace: str | None = None) -> Response:
+    """Call a function with the request: one of the key's namespace, or of the one that the path names."""
+    where = auth.namespace() if namespace is None else namespace
+    function = _reachable(name, where)
     cors = function.spec.http.cors
     if cors is not None and trigger_cors.is_preflight():
         return trigger_cors.preflight(cors)
     if not function.spec.http.public:
-        auth.require(Scope.INVOKE)
+        _require_key(where)
     new = invocation(function, request, f"/{rest}", read_bytes(PAYLOAD_BYTES), query.idempotency_key())
-    new = replace(new, namespace=auth.namespace())
+    new = replace(new, namespace=where)
     if _ASYNC.search(request.headers.get("Prefer", "")):
         return _accepted(services().invocations.invoke(new))
     wait, began = query.preferred_wait() or query.MAX_WAIT_S, time.monotonic()
@@ -82,21 +85,27 @@ def finish(response: Response) -> Response:
     return response
 
 
-def _reachable(name: str) -> Function:
+def _reachable(name: str, namespace: str) -> Function:
     """The function of a name. Who has no key is not told which names there are: he hears of a missing one what he hears of others.
 
     Raises:
         NotFound: there is none. Unauthorized, Forbidden, RateLimited: it may be asked by those with a key alone.
     """
     try:
-        if not query.is_reference(name):
+        if not query.is_reference(name) or not NAME.fullmatch(namespace):
             raise NotFound("There is no such function.")
-        function = services().functions.get(name, auth.namespace())
+        function = services().functions.get(name, namespace)
     except NotFound:
         auth.require(Scope.INVOKE)
         raise
     g.cors = function.spec.http.cors
     return function
+
+
+def _require_key(namespace: str) -> None:
+    auth.require(Scope.INVOKE)
+    if auth.caller().namespace != namespace:
+        raise NotFound("There is no such function.")
 
 
 def _accepted(accepted: Accepted) -> Response:

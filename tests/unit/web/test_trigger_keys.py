@@ -64,3 +64,26 @@ def test_a_function_keeps_its_settings_over_revisions(client, body):
     assert client.put("/functions/hello", json={"memory_mb": 64}).json["http"] == shown
     assert client.get("/functions/hello").json["http"] == shown
     assert client.put("/functions/hello", json={"http": {}}).json["http"] == {"public": False, "cors": None}
+
+
+def test_a_path_may_name_a_namespace(client, body):
+    assert client.post("/namespaces", json={"name": "team"}).status_code == 201
+    admin = make_key(client, "admin")
+    made = client.post("/keys", json={"name": "t", "scopes": ["admin"], "namespace": "team"}, headers=bearer(admin))
+    team = made.json["key"]
+    for name, public in (("own", False), ("open", True)):
+        given = body(name=name, http={"public": public, "cors": {"allow_origins": ["*"]}})
+        assert client.post("/functions", json=given, headers=bearer(team)).status_code == 201
+    status = {
+        (path, key): client.get(path, headers=ASYNC | (bearer(key) if key else {})).status_code
+        for path in ("/fn/own", "/fn/open", "/ns/team/fn/own", "/ns/team/fn/open/x")
+        for key in (None, admin, team)
+    }
+    assert status == {
+        ("/fn/own", None): 401, ("/fn/own", admin): 404, ("/fn/own", team): 202,
+        ("/fn/open", None): 401, ("/fn/open", admin): 404, ("/fn/open", team): 202,
+        ("/ns/team/fn/own", None): 401, ("/ns/team/fn/own", admin): 404, ("/ns/team/fn/own", team): 202,
+        ("/ns/team/fn/open/x", None): 202, ("/ns/team/fn/open/x", admin): 202, ("/ns/team/fn/open/x", team): 202,
+    }  # fmt: skip
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    assert client.options("/ns/team/fn/own", headers=asked).status_code == 204
