@@ -116,16 +116,16 @@ class Channel:
         return turn.answer
 
     def send(self, rest: memoryview) -> memoryview:
-        """Send what there is room for; the rest of it."""
-        if not rest:
-            return rest
+        """Send what there is room for, until there is none: only then is it told of more. The rest of it."""
         try:
-            return rest[self._socket.send(rest) :]
+            while rest:
+                rest = rest[self._socket.send(rest) :]
         except BlockingIOError:
-            return rest
+            pass
         except OSError:
             # The other end is gone: reading says so too, after what it said last.
             return rest[len(rest) :]
+        return rest
 
     def receive(self) -> dict[str, Any] | Silence | None:
         """All that has come; the frame, if it is whole now. Raises SandboxError."""

@@ -144,7 +144,8 @@ class Lane:
                 again, self._again = self._again, {}
             for descriptor, sandbox_id in again.items():
                 if self._owners.get(descriptor) == sandbox_id:
-                    self._step_safely(descriptor, select.EPOLLIN)
+                    # Whatever was missed: room to send more is told by an edge, too, and by no second one.
+                    self._step_safely(descriptor, select.EPOLLIN | select.EPOLLOUT)
             self._expire()
 
     def _pause(self) -> float:

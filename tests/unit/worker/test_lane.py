@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 
 import pytest
 from factories import eventually
@@ -95,6 +96,27 @@ def test_what_is_larger_than_a_pipe_and_a_read_comes_whole(fast, claim):
     warm(fast.context, mine.revision)
     outcome = run(fast.context, mine)
     assert (len(outcome.result), len(outcome.logs)) == (300_002, len("got much\n") + 300_000)
+
+
+def test_a_large_payload_goes_on_although_its_reader_was_quicker_than_the_lane(fast, monkeypatch):
+    context = fast.context
+    function = fast.deploy(b"def handler(event, context):\n    return len(event)\n")
+
+    def claimed(payload):
+        return attempts.claim(context.database, fast.submit(function, payload, timeout_ms=20_000), context.incarnation)
+
+    first = claimed('"x"')
+    warm(context, first.revision)
+    assert run(context, first).result == "1"
+    board = context.lane._board
+
+    def board_late(passenger):
+        # The agent has read all that fitted into the socket, and waits for the rest.
+        time.sleep(0.5)
+        board(passenger)
+
+    monkeypatch.setattr(context.lane, "_board", board_late)
+    assert run(context, claimed(f'"{"x" * 2_000_000}"')).result == "2000000"
 
 
 def test_a_call_that_is_late_or_dies_ends_as_such_and_its_sandbox_goes(fast, claim):
