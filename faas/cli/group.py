@@ -91,11 +91,22 @@ class Commands(click.Group):
             from faas.cli.explaining import explain
 
             fail(explain(error, app), app)
+        except ModuleNotFoundError as error:
+            # A module of our own that is missing is a fault of ours, and its stack is wanted.
+            if (error.name or "faas").partition(".")[0] == "faas":
+                raise
+            fail(_not_installed(error.name or ""), app)
         except KeyboardInterrupt:
             click.echo("", err=True)
             sys.exit(Exit.INTERRUPTED)
         finally:
             app.close()
+
+
+def _not_installed(module: str) -> CommandFailed:
+    """The failure of a command that needs more than everybody gets: `pip install faas-platform` has the client alone."""
+    hint = 'Install what a server needs: pip install "faas-platform[server]" (with `embedded` too for `faas dev`: "faas-platform[server,embedded]").'
+    return CommandFailed(f"This command needs the Python package {module}, which is not installed.", hint=hint)
 
 
 def fail(failure: CommandFailed, app: App) -> None:
