@@ -30,6 +30,7 @@ class Settings:
         server_patience: the head of a request has to be there after so long, and a body has to come at 4 KiB/s on the average after it.
         server_host, server_port: where the controller binds; loopback where `SERVER_ADDR` gives no host.
         allow_anonymous: calls without a key are taken on any address while no key was made; on a loopback address they are anyway.
+        trusted_proxies: how many proxies in front of the controller add to X-Forwarded-For; 0 takes that header from nobody.
         storage_type: `local` or `s3`.
         worker_id: the name a worker goes by; each start adds an incarnation of its own to it.
         worker_engine: `container` or `simple`.
@@ -55,6 +56,7 @@ class Settings:
     server_host: str
     server_port: int
     allow_anonymous: bool
+    trusted_proxies: int
     storage_type: str
     storage_base_dir: Path
     storage_s3_bucket: str
@@ -116,6 +118,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         server_host=host or "127.0.0.1",
         server_port=env.integer("PORT", port, 1, 65535),
         allow_anonymous=bool(env.boolean("FAAS_ALLOW_ANONYMOUS")),
+        trusted_proxies=env.integer("FAAS_TRUSTED_PROXIES", 0, 0, 10),
         storage_type=storage_type,
         storage_base_dir=env.path("STORAGE_BASE_DIR", "./storage/functions"),
         storage_s3_bucket=bucket,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from faas import config
 from faas.config import Settings
@@ -44,7 +45,13 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
     app = Flask(__name__)
     # A path is what it says: `//` in it is a 404, not a redirect that drops the body.
     app.url_map.merge_slashes = False
-    context.attach(app, services or _open(settings or config.load()))
+    if services is None:
+        settings = settings or config.load()
+        services = _open(settings)
+    context.attach(app, services)
+    if settings is not None and settings.trusted_proxies:
+        # The header is anybody's to send: only what that many proxies of one's own have added to it is believed.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     body.install(app)
     observe.install(app)
     auth.install(app)

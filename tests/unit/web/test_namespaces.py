@@ -19,14 +19,8 @@ from faas.web import auth, create_app
 
 CODE = base64.b64encode(b"def handler(event, context):\n    return event\n").decode()
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
-# What belongs to nobody's namespace, or is a list of the caller's own (`LISTS` looks into those).
-APART = {
-    "health.health",
-    "health.live",
-    "documents.openapi_json",
-    "documents.docs",
-    "static",
-}
+# Files of the pages' looks, which are nobody's.
+APART = {"static"}
 
 
 @pytest.fixture
@@ -117,6 +111,7 @@ def paths(rule, theirs: Theirs) -> list[str]:
         "id_": (theirs.queued, theirs.ended),
         "name": ("theirs", "token"),
         "rest": ("",),
+        "namespace": ("default", "a", "b"),
     }
     found = [rule.rule]
     for argument in rule.arguments:
@@ -257,6 +252,17 @@ def test_the_audit_log_says_who_changed_what_from_where(theirs, operator, holder
     # A call that was refused has changed nothing.
     operator("DELETE", "/functions/theirs", 404)
     assert operator("GET", "/audit", 200).json["items"] == everything
+
+
+@pytest.mark.parametrize(("proxies", "remote"), [("0", "127.0.0.1"), ("1", "192.0.2.2"), ("2", "192.0.2.1")])
+def test_a_forwarded_address_is_believed_from_ones_own_proxies_alone(
+    services, database_url, redis_url, proxies, remote
+):
+    settings = config.load({"DATABASE_URL": database_url, "REDIS_URL": redis_url, "FAAS_TRUSTED_PROXIES": proxies})
+    client = create_app(services, settings).test_client()
+    headers = {"X-Forwarded-For": "192.0.2.66, 192.0.2.1, 192.0.2.2"}
+    assert client.post("/namespaces", json={"name": "n"}, headers=headers).status_code == 201
+    assert client.get("/audit").json["items"][0]["remote"] == remote
 
 
 def test_work_of_a_namespace_runs_and_ends(theirs, database, publisher):
