@@ -91,12 +91,12 @@ def _of_function(app: App, name: str, following: bool, last: int) -> None:
 
     # A wrong name is an error, and no empty list.
     app.get(function_path(name))
-    found = items(app, "/invocations", last, function_id=name) if last else []
     if following:
-        from faas.cli.following import Follower
+        from faas.cli.following import follow_function
 
-        Follower(app, name).run(found)
+        follow_function(app, name, last)
         return
+    found = items(app, "/invocations", last, function_id=name) if last else []
     if not found:
         output.note(f"{name} has not been invoked yet.")
     for record in reversed(found):

@@ -83,9 +83,18 @@ def replay(invocation_id: str, revision: str) -> Call:
 
 def follow(invocation_id: str, last_event_id: str | None) -> Call:
     """`GET /invocations/{id}/logs?follow=true`. The server speaks every 10 s at least."""
+    return _follow(invocation_path(invocation_id), last_event_id, {})
+
+
+def follow_function(ref: str, last: int, last_event_id: str | None) -> Call:
+    """`GET /functions/{ref}/logs?follow=true`."""
+    return _follow(function_path(ref), last_event_id, {"limit": str(last)} if last else {})
+
+
+def _follow(path: str, last_event_id: str | None, params: dict[str, str]) -> Call:
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_event_id} if last_event_id else {})
-    path = f"{invocation_path(invocation_id)}/logs"
-    return Call("GET", path, params={"follow": "true"}, headers=headers, repeatable=True, hold=LONGEST_HOLD_S)
+    params = {"follow": "true", **params}
+    return Call("GET", f"{path}/logs", params=params, headers=headers, repeatable=True, hold=LONGEST_HOLD_S)
 
 
 def function_path(ref: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from faas.client import calls
 from faas.client.errors import WaitTimeout
-from faas.client.invocations import pages
+from faas.client.invocations import followed, pages
 from faas.client.policy import Call
-from faas.client.records import Function
+from faas.client.records import Function, LogLine
+from faas.client.sse import Reader
 from faas.client.transport import Transport
 
 _LOOK_S = 0.2
@@ -57,6 +58,23 @@ class Functions:
     def delete(self, ref: str) -> None:
         """Delete a function: its queued invocations are cancelled, running ones finish. Raises NotFound."""
         self._transport.send(Call("DELETE", calls.function_path(ref)))
+
+    def follow(self, ref: str, last: int = 0, dropped: Callable[[int], None] | None = None) -> Iterator[LogLine]:
+        """What all invocations of a function print, while they print it, without end; each line names its invocation.
+
+        Args:
+            last: of those that have ended, the newest so many come first; at most 50.
+            dropped: told how many lines were left out so far, where some were since they were read too slowly.
+
+        Raises:
+            NotFound. ConnectionFailed, Unavailable: the connection broke too often.
+        """
+        reader, told = Reader(endless=True), 0
+        for line in followed(self._transport, reader, lambda: calls.follow_function(ref, last, reader.last_id), ref):
+            if dropped is not None and reader.dropped > told:
+                told = reader.dropped
+                dropped(told)
+            yield line
 
     def wait(self, ref: str, timeout: float = 120.0) -> Function:
         """The function once it is no longer `building`: `active`, or `failed` with its `state_reason`. Go programs take seconds. Raises WaitTimeout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from faas.client import calls
@@ -72,25 +72,36 @@ class Invocations:
         Raises:
             ConnectionFailed, Unavailable: it broke too often.
         """
-        reader, left = Reader(), _RECONNECTS
-        while True:
-            try:
-                with self._transport.stream(calls.follow(invocation_id, reader.last_id)) as response:
-                    for line in reader.read(response.iter_lines()):
-                        left = _RECONNECTS
-                        yield line
-            except Ended:
-                return
-            except Again as again:
-                if left == 0:
-                    raise again.error from again.error.__cause__
-            except (ConnectionFailed, Unavailable):
-                if left == 0:
-                    raise
+        reader = Reader()
+        return followed(self._transport, reader, lambda: calls.follow(invocation_id, reader.last_id), invocation_id)
+
+
+def followed(transport: Transport, reader: Reader, call: Callable[[], Call], what: str) -> Iterator[LogLine]:
+    """The lines of a stream of events, over any number of connections.
+
+    Args:
+        call: the next connection's.
+        what: whose log it is, for the error's message.
+    """
+    left = _RECONNECTS
+    while True:
+        try:
+            with transport.stream(call()) as response:
+                for line in reader.read(response.iter_lines()):
+                    left = _RECONNECTS
+                    yield line
+        except Ended:
+            return
+        except Again as again:
             if left == 0:
-                raise ConnectionFailed(f"The log of {invocation_id} broke off {_RECONNECTS} times.")
-            left -= 1
-            time.sleep(_RECONNECT_S)
+                raise again.error from again.error.__cause__
+        except (ConnectionFailed, Unavailable):
+            if left == 0:
+                raise
+        if left == 0:
+            raise ConnectionFailed(f"The log of {what} broke off {_RECONNECTS} times.")
+        left -= 1
+        time.sleep(_RECONNECT_S)
 
 
 def pages(transport: Transport, path: str, given: dict[str, Any]) -> Iterator[dict[str, Any]]:

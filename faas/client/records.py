@@ -114,16 +114,25 @@ class Event(_Record):
 
 @dataclass(frozen=True, slots=True)
 class LogLine(_Record):
-    """A line of a followed log; `stream` is `stdout`, `stderr`, or None where the record does not say which."""
+    """A line of a followed log; `stream` is `stdout`, `stderr`, or None where the record does not say which.
+
+    `invocation_id` is there where a function is followed.
+    """
 
     time: datetime
     stream: str | None
     text: str
+    invocation_id: str | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """The value of a `log` event's data."""
-        return cls(datetime.fromisoformat(document["time"]), document["stream"], document["text"])
+        return cls(
+            datetime.fromisoformat(document["time"]),
+            document["stream"],
+            document["text"],
+            document.get("invocation_id"),
+        )
 
 
 def _value(name: str, value: Any) -> Any:

@@ -15,12 +15,18 @@ class Ended(Exception):
 class Reader:
     """Turns the lines of a stream into lines of the log, over any number of connections.
 
+    Args:
+        endless: an `end` is one of many, as where a function is followed.
+
     Attributes:
         last_id: where to go on, for `Last-Event-ID`.
+        dropped: how many lines were left out, since they were read too slowly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, endless: bool = False) -> None:
         self.last_id: str | None = None
+        self.dropped = 0
+        self._endless = endless
         self._fields: dict[str, str] = {}
 
     def read(self, lines: Iterator[str]) -> Iterator[LogLine]:
@@ -44,8 +50,12 @@ class Reader:
                 self._fields[name] = value.removeprefix(" ")
             return None
         fields, self._fields = self._fields, {}
-        if fields.get("event") == "end":
+        if fields.get("event") == "end" and not self._endless:
             raise Ended
+        if fields.get("event") == "dropped":
+            self.dropped += json.loads(fields["data"])["lines"]
+        if fields.get("event") == "end":
+            self.last_id = fields.get("id", self.last_id)
         if fields.get("event") != "log":
             return None
         # Taken over once the event is whole: a connection cut in its middle gets it again.

@@ -71,6 +71,7 @@ class Tail:
 
     Args:
         mark: where to go on; None for what runs now and comes later.
+        last: of those that ended before, the newest so many are shown first. Not looked at with a mark.
         buffer_bytes: how much may wait for a slow reader.
     """
 
@@ -80,10 +81,12 @@ class Tail:
         invocations: Invocations,
         function_id: str,
         mark: Mark | None = None,
+        last: int = 0,
         buffer_bytes: int = _BUFFER_BYTES,
     ) -> None:
         self._database, self._invocations, self._function_id = database, invocations, function_id
         self._mark, self._buffer = mark, _Buffer(buffer_bytes)
+        self._last, self._first = last, list[str]()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._following: set[str] = set()
@@ -112,6 +115,8 @@ class Tail:
         return self._buffer.size
 
     def _run(self) -> None:
+        for invocation_id in self._first:
+            self._follow(invocation_id)
         pause = _LOOK_SECONDS
         while not self._stopping.wait(pause):
             pause = _LOOK_SECONDS
@@ -132,7 +137,7 @@ class Tail:
                 for one in found
                 if one.status is not Status.QUEUED and one.id not in self._done and one.id not in self._following
             ]
-            begun = new[: _AT_ONCE - len(self._following)]
+            begun = new[: max(0, _AT_ONCE - len(self._following))]
             self._following.update(one.id for one in begun)
         for one in begun:
             threading.Thread(target=self._follow, args=(one.id,), name="function log", daemon=True).start()
@@ -144,6 +149,10 @@ class Tail:
                 continue
             if self._mark is None or one.finished < self._mark.since or one.id in self._places:
                 self._done.add(one.id)
+        if self._mark is None and self._last:
+            self._first = [one.id for one in found if one.finished is not None][-self._last :]
+            self._done.difference_update(self._first)
+            self._following.update(self._first)
 
     def _follow(self, invocation_id: str) -> None:
         start = self._places.get(invocation_id) or Position()

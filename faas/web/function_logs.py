@@ -32,15 +32,16 @@ def logs(ref: str) -> Response:
     """The logs of a function's newest invocations as text, or those of all that run and come as a stream of events."""
     if not query.is_reference(ref):
         raise NotFound("There is no such function.")
-    follow, limit = query.flag("follow"), query.count("limit", _DEFAULT, _MOST)
+    follow, limit = query.flag("follow"), query.count("limit", 0, _MOST)
     namespace = caller().namespace
     function = services().functions.get(ref, namespace)
     if not follow:
         return Response(
-            stream_with_context(_portions(function.id, limit, namespace)), content_type="text/plain; charset=utf-8"
+            stream_with_context(_portions(function.id, limit or _DEFAULT, namespace)),
+            content_type="text/plain; charset=utf-8",
         )
     mark = read_mark(request.headers.get("Last-Event-ID", ""))
-    tail = Tail(services().database, services().invocations, function.id, mark)
+    tail = Tail(services().database, services().invocations, function.id, mark, limit)
     # Before the answer begins: whoever sees it begin is shown whatever ends from then on.
     tail.start()
     response = Response(

@@ -310,8 +310,8 @@ def _function_logs() -> dict[str, Any]:
     )
     limit = _query(
         "limit",
-        "Without `follow`: of how many invocations.",
-        {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+        "Of how many of those that have ended: 10 where it is left out, none with `follow`.",
+        {"type": "integer", "minimum": 1, "maximum": 50},
     )
     resume = _header(
         "Last-Event-ID", "With `follow`: the id of the last event that was seen; the stream goes on after it."

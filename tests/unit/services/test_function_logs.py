@@ -128,3 +128,10 @@ def test_one_who_comes_again_misses_nothing_and_sees_nothing_twice(services, end
     assert sorted(said(take(again, ends(2)))) == sorted(
         [(half, "2\n"), (half, Status.SUCCEEDED), (meanwhile, "meanwhile"), (meanwhile, Status.SUCCEEDED)]
     )
+
+
+def test_the_newest_of_those_that_were_come_first_where_that_is_asked_for(services, endings, tail):
+    made = function(services.database)
+    ids = [ended(services, endings, made, text) for text in (b"a", b"b", b"c")]
+    shown = said(take(tail(made, last=2), ends(2)))
+    assert shown == [(ids[1], "b"), (ids[1], Status.SUCCEEDED), (ids[2], "c"), (ids[2], Status.SUCCEEDED)]
