@@ -246,7 +246,8 @@ class SecretSchema(Schema):
 
 
 FUNCTION = FunctionSchema()
-CHANGES = FunctionSchema(partial=True)
+# Named one by one: `True` would let go of what the objects in it need, too.
+CHANGES = FunctionSchema(partial=tuple(FunctionSchema().fields))
 INVOKE = InvokeSchema()
 BATCH = BatchSchema()
 REPLAY = ReplaySchema()

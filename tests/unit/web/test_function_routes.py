@@ -227,3 +227,10 @@ def test_lists_filter_by_the_exact_name(client, create):
 )  # fmt: skip
 def test_bad_parameters_are_422(client, is_problem, query, field):
     is_problem(client.get(f"/functions?{query}"), 422, field)
+
+
+def test_cors_settings_of_a_change_need_their_origins_too(client, create, is_problem):
+    create()
+    answer = client.put("/functions/hello", json={"http": {"cors": {}}})
+    is_problem(answer, 422, "http")
+    assert client.put("/functions/hello", json={"http": {"cors": None}}).status_code == 200
