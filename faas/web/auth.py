@@ -45,19 +45,9 @@ _SCOPES = {
 _PAGES = frozenset({"documents.dashboard", "documents.function_page"})
 # About all namespaces together: for keys of `default` alone.
 _PLATFORM = frozenset({"namespaces.create", "namespaces.list_", "metrics.scrape"})
-# Changes of what is kept; invocations are records themselves.
-_AUDITED = frozenset(
-    {
-        "functions.create",
-        "functions.update",
-        "functions.delete",
-        "keys.create",
-        "keys.revoke",
-        "namespaces.create",
-        "secrets.put",
-        "secrets.delete",
-    }
-)
+# Who may do these changes what is kept. Invocations are records themselves.
+_AUDITED = frozenset({Scope.FUNCTIONS_WRITE, Scope.ADMIN})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def install(app: Flask) -> None:
@@ -153,9 +143,12 @@ def _key(endpoint: str) -> str | None:
 
 def _record(response: Response) -> Response:
     """An entry of the audit log for each change: who, what, from where."""
-    if request.endpoint in _AUDITED and response.status_code < 300:
+    endpoint = request.endpoint
+    if endpoint is None or request.method in _READS or response.status_code >= 300:
+        return response
+    if scope_of(endpoint) in _AUDITED:
         changed = g.get("changed") or next(iter((request.view_args or {}).values()), None)
-        services().audit.add(caller(), request.endpoint, changed, request.remote_addr, g.request_id)
+        services().audit.add(caller(), endpoint, changed, request.remote_addr, g.request_id)
     return response
 
 
