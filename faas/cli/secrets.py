@@ -41,9 +41,9 @@ def set_(app: App, name: str) -> None:
     click.echo(f"Set {made.name}, version {made.version}{used}")
 
 
-@secrets.command("list", cls=Command, examples=("faas secrets list", "faas secrets list --json"))
+@secrets.command("ls", cls=Command, examples=("faas secrets ls", "faas secrets ls --json"))
 @remote
-def list_(app: App) -> None:
+def ls(app: App) -> None:
     """List the secrets and who uses them; no command shows a value."""
     found = app.get("/secrets")["items"]
     if app.json:

@@ -180,7 +180,8 @@ class Stack:
 def _secrets_key(path: Path) -> str:
     """The key of this data folder's secrets, made at the first start. Raises PlatformError."""
     try:
-        if not path.exists():
+        # Empty is one whose first start was killed.
+        if not path.exists() or not path.read_text().strip():
             # For this account alone from the first moment on. The folder is locked: nobody else makes it now.
             path.touch(0o600)
             path.write_text(f"{new_key()}\n")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import faas.client
 from faas.cli.client import Client
 from faas.cli.examples import EXAMPLES
 from faas.embedded.ports import free_port
@@ -21,6 +23,7 @@ from faas.embedded.ports import free_port
 # A start from nothing on a slow machine; the usual is a few seconds.
 START_SECONDS, STOP_SECONDS = 150, 60
 FAAS = (sys.executable, "-m", "faas.cli")
+TOLD = "import os\n\ndef handler(event, context):\n    return len(os.environ['TOKEN'])\n"
 HELLO = {
     "name": "kept",
     "runtime": "python",
@@ -141,6 +144,12 @@ def test_it_survives_the_death_of_each_part_and_its_own(devs, tmp_path):
     client = Client(f"http://127.0.0.1:{dev.port}")
     client.deploy(HELLO)
     record = client.invoke("kept", {"n": 1})
+    remote = faas.client.Client(f"http://127.0.0.1:{dev.port}", retries=0)
+    with remote:
+        remote.secrets.set("token", "a-value")
+        remote.functions.create("told", "python", TOLD, secrets={"TOKEN": "token"})
+    key = tmp_path / "state" / "secrets.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert (record["status"], record["result"]) == ("succeeded", {"n": 1})
 
     before = dev.children()
@@ -159,6 +168,8 @@ def test_it_survives_the_death_of_each_part_and_its_own(devs, tmp_path):
     status, body = get(again.port, f"/invocations/{record['id']}")
     assert (status, json.loads(body)["result"]) == (200, {"n": 1})
     assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 3)["result"] == 3
+    # The data folder keeps the key of its secrets.
+    assert Client(f"http://127.0.0.1:{again.port}").invoke("told", None)["result"] == len("a-value")
 
 
 def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):

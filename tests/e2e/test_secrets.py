@@ -149,9 +149,9 @@ def test_the_commands(cluster: Cluster, name: str, tmp_path: Path) -> None:
     assert "version 1" in shell.ok("secrets", "set", name, stdin="value\n").out
     function = cluster.deploy(SOURCES["python"], secrets={"PASSWORD": name})
     assert cluster.invoke(function)["result"] == digest("value")
-    listed = {one["name"]: one for one in shell.ok("secrets", "list", "--json").json}
+    listed = {one["name"]: one for one in shell.ok("secrets", "ls", "--json").json}
     assert len(listed[name]["functions"]) == 1
-    assert name in shell.ok("secrets", "list").out
+    assert name in shell.ok("secrets", "ls").out
     assert shell.faas("secrets", "rm", name).status == 1
     assert shell.faas("secrets", "set", name).status == 2
     # Encrypted anew, and back again: the workers of this platform have the first key alone.
