@@ -5,12 +5,13 @@ DEV_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 10
 SOAK_ARGS ?=
+FUZZ_EXAMPLES ?= 300
 LOCK_ARGS ?=
 BENCH ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo dev test lint fmt bench soak lock audit sbom clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
+.PHONY: help build demo dev test lint fmt bench fuzz soak lock audit sbom clean docker-up docker-down migrate-up build-runtime-images run-controller run-worker run-clock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ fmt: build ## format the code
 
 bench: build ## measure speed against bare Celery and docker run, ten minutes at most (BENCH=warm-p50 for one row, BENCH_ARGS=--short)
 	@$(BIN)/python -m bench $(BENCH) $(BENCH_ARGS)
+
+fuzz: build ## the API against its own document, with new requests each time (FUZZ_EXAMPLES=300)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz --timeout 3600
 
 soak: build ## faults at random under load, a new seed each round (MINUTES=60, FAULT_SEED=17, SOAK_ARGS="--engine container")
 	@PYTHONPATH=tests $(BIN)/python -m faults --minutes $(MINUTES) $(SOAK_ARGS)

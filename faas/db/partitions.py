@@ -41,6 +41,6 @@ def month(index: int) -> datetime:
 
 
 def least_id(moment: datetime) -> str:
-    """The least UUIDv7 of a moment."""
-    text = f"{int(moment.timestamp() * 1000):012x}"
+    """The least UUIDv7 of a moment; before 1970 there are none, and it is the least of all."""
+    text = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{text[:8]}-{text[8:]}-0000-0000-000000000000"
