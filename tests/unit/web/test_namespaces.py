@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import pytest
 from factories import claimed, run_sql, succeeded
 from flask.testing import FlaskClient
+from sqlalchemy import create_engine
 
 from faas import config
+from faas.client.errors import NotFound
+from faas.client.transactional import enqueue
 from faas.db import invocations
 from faas.domain.invocation import Status
 from faas.results.endings import Endings
@@ -271,6 +274,19 @@ def test_work_of_a_namespace_runs_and_ends(theirs, database, publisher):
     Endings(database, publisher, platform_retries=0).end(claim, succeeded(5))
     assert invocations.get(database, claim.invocation_id).status is Status.SUCCEEDED
     assert theirs.holder("GET", f"/invocations/{claim.invocation_id}", 200).json["result"] == 5
+
+
+def test_what_is_enqueued_in_a_transaction_names_its_namespace(theirs, database_url):
+    engine = create_engine(database_url)
+    try:
+        with engine.begin() as connection:
+            made = enqueue(connection, "theirs", namespace="b")
+            for ref in ("theirs", theirs.function["id"]):
+                with pytest.raises(NotFound):
+                    enqueue(connection, ref)
+    finally:
+        engine.dispose()
+    assert theirs.holder("GET", f"/invocations/{made}", 200).json["status"] == "queued"
 
 
 def test_an_endpoint_that_is_not_thought_about_is_closed():
