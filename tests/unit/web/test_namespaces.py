@@ -277,7 +277,7 @@ def test_work_of_a_namespace_runs_and_ends(theirs, database, publisher):
 
 
 def test_what_is_enqueued_in_a_transaction_names_its_namespace(theirs, database_url):
-    engine = create_engine(database_url)
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:", 1))
     try:
         with engine.begin() as connection:
             made = enqueue(connection, "theirs", namespace="b")
