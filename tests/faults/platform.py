@@ -17,6 +17,8 @@ from e2e.cluster import Cluster
 
 from faas.embedded.process import Child, Program
 from faas.errors import PlatformError
+from faas.sandbox.container_options import OWNER_LABEL
+from faas.worker.context import is_of_platform
 from faults import dockerd, history
 from faults.proxy import Link, Proxy
 
@@ -148,10 +150,11 @@ class Platform(Cluster):
             return []
         client = self.docker()
         try:
-            found = client.api.containers(all=True, filters={"label": f"faas.scope={self.work}"})
+            found = client.api.containers(all=True, filters={"label": OWNER_LABEL})
         finally:
             client.close()
-        return [(one["Id"], one["Labels"]["faas.owner"]) for one in found]
+        owners = [(one["Id"], one["Labels"][OWNER_LABEL]) for one in found]
+        return [(id_, owner) for id_, owner in owners if is_of_platform(owner, self._platform_id)]
 
     # -- what faults may hit, and what may come of it
 
