@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +20,6 @@ class Example:
     source: str
     payload: Any
     expected: Any
-
-    def as_request(self) -> dict[str, Any]:
-        """The body of `POST /functions`."""
-        code = base64.b64encode(self.source.encode()).decode()
-        return {"name": self.name, "runtime": self.runtime, "handler": self.handler, "code": code}
 
 
 EXAMPLES = (

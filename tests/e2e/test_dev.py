@@ -15,21 +15,15 @@ from pathlib import Path
 
 import pytest
 
-import faas.client
-from faas.cli.client import Client
 from faas.cli.examples import EXAMPLES
+from faas.client import Client, Invocation
 from faas.embedded.ports import free_port
 
 # A start from nothing on a slow machine; the usual is a few seconds.
 START_SECONDS, STOP_SECONDS = 150, 60
 FAAS = (sys.executable, "-m", "faas.cli")
 TOLD = "import os\n\ndef handler(event, context):\n    return len(os.environ['TOKEN'])\n"
-HELLO = {
-    "name": "kept",
-    "runtime": "python",
-    "handler": "main.handler",
-    "code": "ZGVmIGhhbmRsZXIoZXZlbnQsIGNvbnRleHQpOgogICAgcmV0dXJuIGV2ZW50Cg==",
-}
+ECHO = "def handler(event, context):\n    return event\n"
 
 
 class Dev:
@@ -127,6 +121,20 @@ def is_healthy(port: int) -> bool:
         return False
 
 
+def connect(dev: Dev) -> Client:
+    return Client(f"http://127.0.0.1:{dev.port}", "", timeout=120, retries=0)
+
+
+def deploy(dev: Dev) -> None:
+    with connect(dev) as client:
+        client.functions.create("kept", "python", ECHO)
+
+
+def invoke(dev: Dev, name: str, payload: object) -> Invocation:
+    with connect(dev) as client:
+        return client.invoke(name, payload).wait(300)
+
+
 def is_whole_again(dev: Dev, before: dict[str, int]) -> bool:
     now = dev.children()
     return now.keys() == before.keys() and not set(before.values()) & set(now.values())
@@ -141,16 +149,14 @@ def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
 
 def test_it_survives_the_death_of_each_part_and_its_own(devs, tmp_path):
     dev = start(devs, tmp_path / "state")
-    client = Client(f"http://127.0.0.1:{dev.port}")
-    client.deploy(HELLO)
-    record = client.invoke("kept", {"n": 1})
-    remote = faas.client.Client(f"http://127.0.0.1:{dev.port}", retries=0)
-    with remote:
+    deploy(dev)
+    record = invoke(dev, "kept", {"n": 1})
+    with connect(dev) as remote:
         remote.secrets.set("token", "a-value")
         remote.functions.create("told", "python", TOLD, secrets={"TOKEN": "token"})
     key = tmp_path / "state" / "secrets.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert (record["status"], record["result"]) == ("succeeded", {"n": 1})
+    assert (record.status, record.result) == ("succeeded", {"n": 1})
 
     before = dev.children()
     assert set(before) == {"gunicorn", "celery", "clock", "redis-server", "postgres"}
@@ -158,23 +164,23 @@ def test_it_survives_the_death_of_each_part_and_its_own(devs, tmp_path):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: is_whole_again(dev, before), "all are back")
     wait_until(lambda: is_healthy(dev.port), "it is healthy again")
-    assert client.invoke("kept", 2)["result"] == 2
+    assert invoke(dev, "kept", 2).result == 2
     assert re.search(r"^faas: worker ended with status -9; it starts again in 0\.5 s", dev.errors(), re.MULTILINE)
 
     children = dev.children()
     assert dev.stop(signal.SIGKILL) == -signal.SIGKILL
     wait_until(lambda: all(is_gone(pid) for pid in children.values()), "the children are gone", 30)
     again = start(devs, tmp_path / "state")
-    status, body = get(again.port, f"/invocations/{record['id']}")
+    status, body = get(again.port, f"/invocations/{record.id}")
     assert (status, json.loads(body)["result"]) == (200, {"n": 1})
-    assert Client(f"http://127.0.0.1:{again.port}").invoke("kept", 3)["result"] == 3
+    assert invoke(again, "kept", 3).result == 3
     # The data folder keeps the key of its secrets.
-    assert Client(f"http://127.0.0.1:{again.port}").invoke("told", None)["result"] == len("a-value")
+    assert invoke(again, "told", None).result == len("a-value")
 
 
 def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):
     one, other = start(devs, tmp_path / "one"), start(devs, tmp_path / "other")
-    Client(f"http://127.0.0.1:{one.port}").deploy(HELLO)
+    deploy(one)
     assert get(one.port, "/functions/kept")[0] == 200
     assert get(other.port, "/functions/kept")[0] == 404
     argv = (*FAAS, "dev", "--port", f"{free_port()}", "--data-dir", f"{tmp_path / 'one'}", "--engine", "simple")
@@ -187,9 +193,8 @@ def test_two_folders_at_once_but_one_folder_once(devs, tmp_path):
 @pytest.mark.container
 def test_functions_run_in_containers_and_nothing_is_left_after_ctrl_c(devs, tmp_path):
     dev = start(devs, tmp_path / "state", "container")
-    client = Client(f"http://127.0.0.1:{dev.port}")
-    client.deploy(HELLO)
-    assert client.invoke("kept", 5)["result"] == 5
+    deploy(dev)
+    assert invoke(dev, "kept", 5).result == 5
     children = dev.children()
     assert dev.stop(signal.SIGINT) == 0
     assert all(is_gone(pid) for pid in children.values())
