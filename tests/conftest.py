@@ -29,8 +29,11 @@ _TABLES = (
     "api_keys",
     "secrets",
     "audit",
+    "usage",
     "namespaces WHERE name <> 'default'",
 )
+_NO_QUOTAS = """UPDATE namespaces SET requests_per_minute = NULL, queued = NULL, concurrent = NULL, code_mb = NULL,
+    cpu_seconds_per_day = NULL"""
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +94,7 @@ def database_url(shared_database_url: str) -> str:
         with connection, connection.cursor() as cursor:
             for table in _TABLES:
                 cursor.execute(f"DELETE FROM {table}")
+            cursor.execute(_NO_QUOTAS)
     finally:
         connection.close()
     return shared_database_url

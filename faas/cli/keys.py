@@ -88,7 +88,9 @@ def namespaces(app: App) -> None:
     if app.json:
         output.show_json(found)
         return
-    output.show_table(("NAME", "AGE"), ((one["name"], output.age(one["created_at"])) for one in found))
+    output.show_table(
+        ("NAME", "CALLS/MIN", "QUEUED", "CONCURRENT", "CODE MB", "CPU S TODAY", "AGE"), map(_space, found)
+    )
 
 
 @keys.command("add-namespace", cls=Command, examples=("faas keys add-namespace team-a",))
@@ -105,6 +107,46 @@ def add_namespace(app: App, name: str) -> None:
     click.echo(
         f"Made the namespace {made['name']}. A key of its own: faas keys create NAME --scope admin --namespace {made['name']}"
     )
+
+
+@keys.command(
+    "quota",
+    cls=Command,
+    examples=("faas keys quota team-a --requests 600 --queued 1000 --concurrent 50 --code-mb 500 --cpu-seconds 36000",),
+)
+@click.argument("namespace")
+@click.option("--requests", metavar="N", type=click.IntRange(1), help="Calls a minute of all its keys together.")
+@click.option("--queued", metavar="N", type=click.IntRange(1), help="Invocations that wait for a place.")
+@click.option("--concurrent", metavar="N", type=click.IntRange(1), help="max_concurrency of all functions together.")
+@click.option("--code-mb", metavar="N", type=click.IntRange(1), help="MiB of code of all functions together.")
+@click.option("--cpu-seconds", metavar="N", type=click.IntRange(1), help="CPU-seconds a day (UTC).")
+@remote
+def quota(
+    app: App,
+    namespace: str,
+    requests: int | None,
+    queued: int | None,
+    concurrent: int | None,
+    code_mb: int | None,
+    cpu_seconds: int | None,
+) -> None:
+    """Say what the namespace NAMESPACE may use. What is left out is not bounded."""
+    from urllib.parse import quote
+
+    wanted = {
+        "requests_per_minute": requests,
+        "queued": queued,
+        "concurrent": concurrent,
+        "code_mb": code_mb,
+        "cpu_seconds_per_day": cpu_seconds,
+    }
+    body = {name: value for name, value in wanted.items() if value is not None}
+    found = app.call("PUT", f"/namespaces/{quote(namespace, safe='')}", json=body)
+    if app.json:
+        output.show_json(found)
+        return
+    said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found["quotas"].items() if value)
+    click.echo(f"{namespace}: {said or 'no quotas'}")
 
 
 @keys.command("revoke", cls=Command, examples=("faas keys revoke 01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",))
@@ -140,6 +182,24 @@ def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
     finally:
         database.close()
     return {**shown(key), "key": text}
+
+
+def _space(one: dict[str, Any]) -> tuple[Any, ...]:
+    quotas, used = one["quotas"], one["used"]
+
+    def of(amount: int | None, limit: int | None) -> str:
+        shown = [str(amount)] if amount is not None else []
+        return " of ".join([*shown, str(limit) if limit is not None else "any"])
+
+    return (
+        one["name"],
+        of(None, quotas["requests_per_minute"]),
+        of(None, quotas["queued"]),
+        of(used["concurrent"], quotas["concurrent"]),
+        of(used["code_mb"], quotas["code_mb"]),
+        of(used["cpu_seconds_today"], quotas["cpu_seconds_per_day"]),
+        output.age(one["created_at"]),
+    )
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg2 import IntegrityError
 
-from faas.db import cursors, secrets
+from faas.db import cursors, quotas, secrets
 from faas.db.database import Database, Transaction
 from faas.domain import http
 from faas.domain.function import Function, FunctionState, Network, Retry, Revision, Runtime, Spec
@@ -37,7 +37,7 @@ _INSERT_REVISION = """
 def create(
     database: Database, function_id: str, name: str, spec: Spec, code: Code, namespace: str = DEFAULT
 ) -> Function:
-    """Store a function's first revision. Raises Conflict where the name is taken, Invalid where a secret is not there."""
+    """Store a function's first revision. Raises Conflict where the name is taken or a quota is used up, Invalid where a secret is not there."""
     try:
         with database.begin() as tx:
             secrets.require(tx, namespace, spec.secrets)
@@ -47,6 +47,7 @@ def create(
             )
             _insert_revision(tx, function_id, 1, spec, code)
             tx.run("INSERT INTO slots (function_id, capacity) VALUES (%s, %s)", (function_id, spec.max_concurrency))
+            quotas.require_room(tx, namespace, concurrent=True, code=True)
             return _get(tx, function_id, namespace)
     except IntegrityError as error:
         raise _taken(name) from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 from psycopg2.errors import UniqueViolation
 
 from faas.db.database import Database
-from faas.domain.namespace import DEFAULT, Namespace
+from faas.domain.namespace import DEFAULT, Namespace, Quotas
 from faas.errors import Conflict
+
+QUOTAS = "requests_per_minute, queued, concurrent, code_mb, cpu_seconds_per_day"
 
 
 def add(database: Database, name: str) -> Namespace:
@@ -24,8 +26,8 @@ def add(database: Database, name: str) -> Namespace:
 def find(database: Database) -> list[Namespace]:
     """All of them, by name."""
     with database.autocommit() as tx:
-        rows = tx.rows("SELECT name, created_at FROM namespaces ORDER BY name")
-    return [Namespace(row.name, row.created_at) for row in rows]
+        rows = tx.rows(f"SELECT name, created_at, {QUOTAS} FROM namespaces ORDER BY name")
+    return [Namespace(row[0], row[1], Quotas(*row[2:])) for row in rows]
 
 
 def exists(database: Database, name: str) -> bool:

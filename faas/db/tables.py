@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -239,7 +241,25 @@ api_keys = Table(
     Index("api_keys_prefix", "prefix", unique=True),
 )
 
-namespaces = Table("namespaces", metadata, Column("name", Text, primary_key=True), _time("created_at", nullable=False))
+namespaces = Table(
+    "namespaces",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _time("created_at", nullable=False),
+    Column("requests_per_minute", Integer),
+    Column("queued", Integer),
+    Column("concurrent", Integer),
+    Column("code_mb", Integer),
+    Column("cpu_seconds_per_day", Integer),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="in UTC"),
+    Column("cpu_ms", BigInteger, nullable=False),
+)
 
 audit = Table(
     "audit",

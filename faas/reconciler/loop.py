@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from faas.db import builds, invocations, partitions, upkeep, workers
+from faas.db import builds, invocations, partitions, quotas, upkeep, workers
 from faas.db.database import Database
 from faas.domain import outcome as outcomes
 from faas.errors import BrokerDown, DatabaseDown, PlatformError
@@ -26,6 +26,8 @@ _LATE_SECONDS = 300.0
 _BUILD_SECONDS = 15.0
 # Three times what the compiler may take: such a build is lost, although its worker lives.
 _BUILT_SECONDS = 900.0
+# What namespaces have used is kept for a year and a month.
+_USAGE_DAYS = 400
 
 
 @dataclass(slots=True)
@@ -163,8 +165,9 @@ class Reconciler:
             log.error("the slots of %d functions were counted wrong, and were mended", mended)
 
     def house_keeping(self) -> None:
-        """Partitions of the coming months; idempotency keys past their day."""
+        """Partitions of the coming months; idempotency keys past their day; what was used long ago."""
         for name in partitions.ensure_months(self._database, datetime.now(UTC)):
             log.info("made the partition %s", name)
         while upkeep.drop_old_keys(self._database, _PORTION) == _PORTION:
             pass
+        quotas.drop_old_usage(self._database, _USAGE_DAYS)

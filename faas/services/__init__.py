@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faas.config import Settings
+from faas.db import upkeep
 from faas.db.database import Database
 from faas.queueing.publisher import Publisher
 from faas.queueing.rates import Rates
@@ -17,6 +18,7 @@ from faas.services.health import Health
 from faas.services.invocations import Invocations
 from faas.services.measuring import Measuring
 from faas.services.namespaces import Namespaces
+from faas.services.quotas import Admission, NamespaceQuotas
 from faas.services.secrets import Secrets
 from faas.services.vault import Vault
 from faas.services.waiting import Waiters
@@ -36,6 +38,7 @@ class Services:
     namespaces: Namespaces
     audit: Audit
     rates: Rates
+    quotas: NamespaceQuotas
     health: Health
     measuring: Measuring
     secrets: Secrets
@@ -51,13 +54,16 @@ class Services:
         publisher = Publisher(settings.redis_url)
         storage = open_storage(settings)
         waiters = Waiters(database, settings.redis_url)
-        queue = QueueLimit(database, settings.queue_limit)
+        rates = Rates(settings.redis_url)
+        quotas = NamespaceQuotas(database, rates)
+        admission = Admission(QueueLimit(lambda most: upkeep.queued(database, most), settings.queue_limit), quotas)
         functions = Functions(database, storage, publisher)
         return cls(
             functions=functions,
-            invocations=Invocations(database, publisher, waiters, settings.redis_url, queue),
-            batches=Batches(database, publisher, queue),
-            rates=Rates(settings.redis_url),
+            invocations=Invocations(database, publisher, waiters, settings.redis_url, admission),
+            batches=Batches(database, publisher, admission),
+            rates=rates,
+            quotas=quotas,
             access=Access(database, may_be_open=settings.may_be_open),
             namespaces=Namespaces(database),
             audit=Audit(database),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 
-from faas.db import upkeep
-from faas.db.database import Database
 from faas.errors import QueueFull
 
 _CALM_SECONDS = 5.0
@@ -25,11 +24,12 @@ class QueueLimit:
     (in five, where the queue filled from below a half of the limit in that time).
 
     Args:
+        count: counts the rows that are queued, up to about so many.
         limit: the most rows that may be queued; 0 for no limit.
     """
 
-    def __init__(self, database: Database, limit: int) -> None:
-        self._database, self._limit = database, limit
+    def __init__(self, count: Callable[[int], int], limit: int) -> None:
+        self._count, self._limit = count, limit
         self._lock = threading.Lock()
         self._counted = self._since = 0
         self._looked_at = -math.inf
@@ -68,7 +68,7 @@ class QueueLimit:
             before = self._since
         began = time.monotonic()
         try:
-            found = upkeep.queued(self._database, self._limit)
+            found = self._count(self._limit)
         except BaseException:
             with self._lock:
                 self._looking = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from faas.db import batches, functions, namespaces, replays
 from faas.db.database import Database
 from faas.db.invocations import Acceptance, Submission
@@ -10,16 +12,16 @@ from faas.domain.invocation import Status
 from faas.domain.namespace import DEFAULT
 from faas.errors import ClientError, Invalid
 from faas.queueing.publisher import Publisher
-from faas.services.admission import QueueLimit
 from faas.services.invocations import refusal, submission
+from faas.services.quotas import Admission
 from faas.services.requests import AcceptedBatch, NewBatch, ReplayMany
 
 
 class Batches:
     """The use cases of batches. Each method is one; what it raises is in `faas.errors`."""
 
-    def __init__(self, database: Database, publisher: Publisher, queue: QueueLimit) -> None:
-        self._database, self._publisher, self._queue = database, publisher, queue
+    def __init__(self, database: Database, publisher: Publisher, admission: Admission) -> None:
+        self._database, self._publisher, self._admission = database, publisher, admission
 
     def invoke(self, new: NewBatch) -> AcceptedBatch:
         """Accept all invocations of a batch, or none: one commit, and one pipeline to Redis.
@@ -28,7 +30,8 @@ class Batches:
             NotFound, Conflict, Invalid: as in `Invocations.invoke`, for the first item that is refused; the message says which.
             QueueFull, DatabaseDown: nothing was accepted.
         """
-        self._queue.enter(len(new.items))
+        for namespace, count in Counter(one.namespace for one in new.items).items():
+            self._admission.enter(namespace, count)
         batch_id = ids.uuid7()
         submissions = [submission(ids.uuid7(), one).of_batch(batch_id) for one in new.items]
         verdicts = batches.accept(self._database, submissions, new.idempotency_key, new.fingerprint)
@@ -55,7 +58,7 @@ class Batches:
         if asked.function is not None and function_id is None:
             return AcceptedBatch(batch_id, [], replayed=False)
         wanted = replays.Filter(asked.status, function_id, asked.batch_id, asked.after, asked.before, asked.namespace)
-        self._queue.enter(asked.limit)
+        self._admission.enter(asked.namespace, asked.limit)
         new_ids = [ids.uuid7() for _ in range(asked.limit)]
         accepted, run = replays.run_many(self._database, wanted, batch_id, new_ids, pinned=asked.pinned)
         self._publisher.announce(run=run)

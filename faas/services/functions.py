@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import fields, replace
 
-from faas.db import functions, invocations, secrets
+from faas.db import functions, invocations, quotas, secrets
 from faas.db.database import Database, Transaction
 from faas.db.functions import Code
 from faas.domain import ids
@@ -70,6 +70,8 @@ class Functions:
             _check(spec)
             code = fresh or _same_code(tx, now, spec)
             function = functions.add_revision(tx, now, name or now.name, spec, code, namespace)
+            more = spec.max_concurrency > now.spec.max_concurrency
+            quotas.require_room(tx, namespace, concurrent=more, code=code.size > now.code_size)
             run = functions.admit(tx, now.id)
         self.announce(function, run)
         return function

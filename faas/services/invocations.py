@@ -19,7 +19,7 @@ from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, Pl
 from faas.queueing.publisher import Publisher
 from faas.results import reply
 from faas.services import following
-from faas.services.admission import QueueLimit
+from faas.services.quotas import Admission
 from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
 
@@ -30,9 +30,9 @@ class Invocations:
     """The use cases of invocations. Each method is one; what it raises is in `faas.errors`."""
 
     def __init__(
-        self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str, queue: QueueLimit
+        self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str, admission: Admission
     ) -> None:
-        self._queue = queue
+        self._admission = admission
         self._database, self._publisher, self._waiters, self._redis_url = database, publisher, waiters, redis_url
 
     def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
@@ -83,7 +83,7 @@ class Invocations:
         return self._submit(submission(invocation_id, new), reply_to)
 
     def _submit(self, new: Submission, reply_to: str = "") -> Accepted:
-        self._queue.enter()
+        self._admission.enter(new.namespace)
         verdict = invocations.accept(self._database, new)
         if verdict.verdict == "replayed" and verdict.invocation_id:
             return Accepted(self.get(verdict.invocation_id), replayed=True)

@@ -11,6 +11,7 @@ from faas.domain.access import Caller, Scope
 from faas.domain.ids import is_id
 from faas.domain.namespace import DEFAULT
 from faas.errors import Forbidden, RateLimited, Unauthorized
+from faas.queueing.rates import Rate
 from faas.web.context import services
 
 # What tells nothing that is worth a key: whether the platform works, how it is spoken to, how its pages look.
@@ -44,7 +45,7 @@ _SCOPES = {
 # A browser can't be told to send a bearer's key, but asks for a password by itself.
 _PAGES = frozenset({"documents.dashboard", "documents.function_page"})
 # About all namespaces together: for keys of `default` alone.
-_PLATFORM = frozenset({"namespaces.create", "namespaces.list_", "metrics.scrape"})
+_PLATFORM = frozenset({"namespaces.create", "namespaces.list_", "namespaces.update", "metrics.scrape"})
 # Who may do these changes what is kept. Invocations are records themselves.
 _AUDITED = frozenset({Scope.FUNCTIONS_WRITE, Scope.ADMIN})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -117,15 +118,22 @@ def _require(endpoint: str, scope: Scope) -> None:
 
 
 def _count(who: Caller) -> None:
-    """Count a call against the limit of its key. Raises RateLimited."""
-    if who.key_id is None or who.requests_per_minute is None:
-        return
-    rate = services().rates.hit(who.key_id, who.requests_per_minute)
+    """Count a call against the limits of its key and of its namespace. Raises RateLimited."""
+    if who.key_id is not None and who.requests_per_minute is not None:
+        _weigh(services().rates.hit(who.key_id, who.requests_per_minute), "key")
+    _weigh(services().quotas.count_request(who.namespace), "namespace")
+
+
+def _weigh(rate: Rate | None, whose: str) -> None:
     if rate is None:
         return
-    g.rate = rate
+    # The answer tells of the one that is used up first.
+    if "rate" not in g or rate.remaining < g.rate.remaining:
+        g.rate = rate
     if not rate.allowed:
-        raise RateLimited(f"The key may make {rate.limit} calls a minute. Try again in {rate.reset_s} s.", rate.reset_s)
+        raise RateLimited(
+            f"The {whose} may make {rate.limit} calls a minute. Try again in {rate.reset_s} s.", rate.reset_s
+        )
 
 
 def _key(endpoint: str) -> str | None:

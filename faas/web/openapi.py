@@ -78,6 +78,7 @@ _SCOPES = {
     "revokeKey": Scope.ADMIN,
     "createNamespace": Scope.ADMIN,
     "listNamespaces": Scope.ADMIN,
+    "setQuotas": Scope.ADMIN,
     "listChanges": Scope.ADMIN,
 }
 
@@ -101,6 +102,7 @@ def document() -> dict[str, Any]:
     spec.components.schema("ReplayMany", schema=schemas.REPLAY)
     spec.components.schema("NewKey", schema=schemas.KEY)
     spec.components.schema("NewNamespace", schema=schemas.NAMESPACE)
+    spec.components.schema("Quotas", schema=schemas.QUOTAS)
     spec.components.schema("SecretValue", schema=schemas.SECRET)
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
     for name, component in COMPONENTS.items():
@@ -391,6 +393,16 @@ def _keys() -> dict[str, dict[str, Any]]:
                 body="NewNamespace",
             ),
             "get": _operation("listNamespaces", "List the namespaces, by name", "keys", {200: spaces}),
+        },
+        "/namespaces/{namespace}": {
+            "put": _operation(
+                "setQuotas",
+                "Replace what a namespace may use",
+                "keys",
+                {200: _json("The namespace.", "Namespace", NAMESPACE_EXAMPLE)},
+                (400, 404, 413, 415, 422),
+                body="Quotas",
+            )
         },
         "/audit": {
             "get": _operation(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from faas.domain.access import Scope
 from faas.domain.function import FunctionState, Network, Runtime
 from faas.domain.invocation import Status
+from faas.domain.namespace import Quotas
 
 _INSTANT = {"type": "string", "format": "date-time"}
 _MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
@@ -160,7 +162,16 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "NewKeyText": _object(
         {**_KEY, "key": {"type": "string", "description": "The key itself: keep it, it can't be had again."}}
     ),
-    "Namespace": _object({"name": _TEXT, "created_at": _INSTANT}),
+    "Namespace": _object(
+        {
+            "name": _TEXT,
+            "created_at": _INSTANT,
+            "quotas": _object(
+                {field.name: _MAYBE_COUNT for field in fields(Quotas)}, description="Null for as much as there is."
+            ),
+            "used": _object({"concurrent": _COUNT, "code_mb": _COUNT, "cpu_seconds_today": _COUNT}),
+        }
+    ),
     "Change": _object(
         {
             "id": _ID,
@@ -295,7 +306,18 @@ HISTORY_EXAMPLE: dict[str, Any] = {
     "waiting_for": {"reason": "concurrency", "limit": 10, "used": 10, "position": 3},
     "events": [{"time": INVOCATION_EXAMPLE["created_at"], "type": "accepted", "revision": 1}],
 }
-NAMESPACE_EXAMPLE: dict[str, Any] = {"name": "team-a", "created_at": INVOCATION_EXAMPLE["created_at"]}
+NAMESPACE_EXAMPLE: dict[str, Any] = {
+    "name": "team-a",
+    "created_at": INVOCATION_EXAMPLE["created_at"],
+    "quotas": {
+        "requests_per_minute": 600,
+        "queued": 1000,
+        "concurrent": 50,
+        "code_mb": None,
+        "cpu_seconds_per_day": 3600,
+    },
+    "used": {"concurrent": 20, "code_mb": 3, "cpu_seconds_today": 412},
+}
 NEW_KEY_EXAMPLE: dict[str, Any] = {
     "id": "01977d2c-7f4e-7d3a-9b62-0e1b7c9a4d55",
     "name": "billing",

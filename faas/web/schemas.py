@@ -16,6 +16,7 @@ from faas.domain.access import Scope
 from faas.domain.function import Network, Retry, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import TERMINAL
+from faas.domain.namespace import Quotas
 from faas.domain.secret import Secret
 from faas.errors import Invalid, NotFound, TooLarge
 from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay, ReplayMany
@@ -205,6 +206,20 @@ class NamespaceSchema(Schema):
     name = Name(required=True, document={"description": "Unique.", "example": "team-a"})
 
 
+class QuotasSchema(Schema):
+    """The body of `PUT /namespaces/{namespace}`: what is left out is not bounded."""
+
+    requests_per_minute = WholeNumber(1, 1_000_000, document={"description": "Calls of all its keys together."})
+    queued = WholeNumber(
+        1, 10_000_000, document={"description": "Invocations that wait for a place of their function, about."}
+    )
+    concurrent = WholeNumber(1, 1_000_000, document={"description": "`max_concurrency` of all its functions together."})
+    code_mb = WholeNumber(1, 1_000_000, document={"description": "Packed code of all its functions together, in MiB."})
+    cpu_seconds_per_day = WholeNumber(
+        1, 1_000_000_000, document={"description": "`cpus` times the running time of what has ended today (UTC)."}
+    )
+
+
 class KeySchema(Schema):
     """The body of `POST /keys`."""
 
@@ -254,6 +269,7 @@ REPLAY = ReplaySchema()
 SECRET = SecretSchema()
 KEY = KeySchema()
 NAMESPACE = NamespaceSchema()
+QUOTAS = QuotasSchema()
 
 
 def new_function(body: Any) -> NewFunction:
@@ -333,6 +349,11 @@ def new_namespace(body: Any) -> str:
     """The name of what `POST /namespaces` asks for. Raises Invalid."""
     name: str = _load(NAMESPACE, body)["name"]
     return name
+
+
+def quotas(body: Any) -> Quotas:
+    """What `PUT /namespaces/{namespace}` asks for. Raises Invalid."""
+    return Quotas(**_load(QUOTAS, body))
 
 
 def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:

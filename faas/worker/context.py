@@ -26,6 +26,7 @@ from faas.storage import Storage, open_storage
 from faas.worker.dispatch import Dispatcher
 from faas.worker.lane import Lane
 from faas.worker.running import RunningSet
+from faas.worker.usage import Usage
 
 log = logging.getLogger("faas.worker")
 
@@ -61,6 +62,7 @@ class Context:
     lane: Lane | None
     revisions: Revisions
     running: RunningSet
+    usage: Usage
     vault: Vault = field(default_factory=lambda: Vault(()))
     build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
 
@@ -111,6 +113,7 @@ def open_context(settings: Settings, threads: int) -> Context:
         lane=lane,
         revisions=revisions,
         running=running,
+        usage=Usage(database),
         vault=Vault(settings.secrets_keys),
     )
 

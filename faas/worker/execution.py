@@ -68,6 +68,7 @@ def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str 
     def written() -> None:
         context.running.remove(running)
 
+    context.usage.add(running.claim, outcome)
     if running.reason is Reason.LOST:
         written()
     elif _is_unfinished(running, outcome):
@@ -99,6 +100,7 @@ def _claim(context: Context, invocation_id: str) -> Claim | None:
 def _run(context: Context, claim: Claim, reply_to: str | None) -> Ended | None:
     with logs.bind(invocation_id=claim.invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
         outcome = _outcome(context, running)
+        context.usage.add(claim, outcome)
         if running.reason is Reason.LOST:
             return None
         if _is_unfinished(running, outcome):

@@ -84,6 +84,7 @@ class Keeper:
             if one.cancel:
                 self._cancel(one.invocation_id)
         self._end_strays(claimed)
+        context.usage.write()
 
     def _end_strays(self, claimed: list[Claimed]) -> None:
         """End what this worker has claimed and does not run: a claim was committed, and the answer lost with the connection.

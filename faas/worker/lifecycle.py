@@ -96,6 +96,7 @@ def _stop(**_: Any) -> None:
         context.lane.stop()
     if _keeper is not None:
         _keeper.stop()
+    context.usage.write(at_once=True)
     if _following is not None:
         _following.stop()
     _keeper = _following = None

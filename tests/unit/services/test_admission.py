@@ -105,7 +105,7 @@ def test_who_is_refused_is_told_to_come_back(limited, database):
 
 def test_what_others_accept_is_seen(database):
     made = function(database)
-    queue = QueueLimit(database, 10)
+    queue = QueueLimit(lambda most: upkeep.queued(database, most), 10)
     for _ in range(5):
         queue.enter()
     for _ in range(10):
@@ -122,13 +122,16 @@ def test_what_others_accept_is_seen(database):
 
 
 def test_zero_is_no_limit_and_asks_nothing():
-    queue = QueueLimit(Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none"), 0)
+    def nobody(most):
+        raise AssertionError("nothing is counted")
+
+    queue = QueueLimit(nobody, 0)
     queue.enter(1_000_000)
 
 
 def test_a_count_that_fails_is_tried_again():
     nowhere = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
-    queue = QueueLimit(nowhere, 5)
+    queue = QueueLimit(lambda most: upkeep.queued(nowhere, most), 5)
     for _ in range(2):
         with pytest.raises(DatabaseDown):
             queue.enter()

@@ -22,8 +22,8 @@ from faas.web import auth, create_app
 
 CODE = base64.b64encode(b"def handler(event, context):\n    return event\n").decode()
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
-# Files of the pages' looks, which are nobody's.
-APART = {"static"}
+# Files of the pages' looks, which are nobody's; and what is for keys of `default` alone.
+APART = {"static", "namespaces.update"}
 
 
 @pytest.fixture
@@ -299,3 +299,18 @@ def snapshot(theirs: Theirs) -> list:
         b("GET", path, 200).json
         for path in (f"/functions/{theirs.function['id']}", "/invocations", f"/invocations/{theirs.queued}", "/secrets")
     ]
+
+
+def test_what_a_namespace_may_use_is_said_by_keys_of_default_alone(holder, operator):
+    a = holder("a")
+    for name in ("a", "default"):
+        assert a("PUT", f"/namespaces/{name}", json={}).status_code == 403
+    assert operator("PUT", "/namespaces/a", 200, json={"concurrent": 3}).json["quotas"]["concurrent"] == 3
+    refused = a(
+        "POST",
+        "/functions",
+        json={"name": "f", "runtime": "python", "handler": "main.handler", "code": CODE, "max_concurrency": 4},
+    )
+    assert refused.status_code == 409
+    # It is nobody else's.
+    operator.function("f", max_concurrency=4)
