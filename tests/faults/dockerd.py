@@ -6,16 +6,25 @@ to have no bridge removes `docker0` wherever it runs. It has the runtime images 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import docker
 
 from faas.embedded.process import Child, Program
 
 IMAGES = ("faas-runtime-python",)
 START_SECONDS = 90.0
 _NAME = "faas-faults"
+# What runs the containers. As long as the file `broken` lies beside it, Docker makes containers that can't be started.
+_RUNTIME = """#!/bin/sh
+[ -e "${0%/*}/broken" ] && case " $* " in *" create "*) echo "broken on purpose" >&2; exit 1;; esac
+exec runc "$@"
+"""
 
 
 class Dockerd:
@@ -38,6 +47,8 @@ class Dockerd:
                 f"--exec-root={folder / 'run'}",
                 f"--host={self.url}",
                 f"--pidfile={folder / 'pid'}",
+                f"--add-runtime={_NAME}={folder / 'runtime'}",
+                f"--default-runtime={_NAME}",
                 f"--containerd-namespace={_NAME}",
                 f"--containerd-plugins-namespace={_NAME}-plugins",
                 "--bridge=none",
@@ -53,6 +64,39 @@ class Dockerd:
             ready=lambda: answers(self.url),
             stop_seconds=60.0,
         )
+
+    def write_runtime(self) -> None:
+        """Make what the daemon runs containers with."""
+        runtime = self.folder / "runtime"
+        runtime.write_text(_RUNTIME)
+        runtime.chmod(0o755)
+
+    @contextlib.contextmanager
+    def no_start(self) -> Iterator[None]:
+        """Meanwhile containers are made, and none can be started."""
+        broken = self.folder / "broken"
+        broken.touch()
+        try:
+            yield
+        finally:
+            broken.unlink()
+
+    @contextlib.contextmanager
+    def no_image(self, client: docker.DockerClient) -> Iterator[None]:
+        """Meanwhile the daemon does not know the runtime images by their names.
+
+        Args:
+            client: of this daemon.
+        """
+        for name in IMAGES:
+            client.images.get(name).tag(f"{name}-kept")
+            client.images.remove(name)
+        try:
+            yield
+        finally:
+            for name in IMAGES:
+                client.images.get(f"{name}-kept").tag(name)
+                client.images.remove(f"{name}-kept")
 
     def copy_images(self) -> None:
         """Take the runtime images over from the machine's daemon."""
@@ -87,6 +131,7 @@ def start(folder: Path) -> tuple[Dockerd, Child] | None:
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("docker") is None:
         return None
     daemon = Dockerd(folder)
+    daemon.write_runtime()
     child = Child(daemon.program)
     try:
         child.wait_ready(START_SECONDS)

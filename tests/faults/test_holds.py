@@ -16,6 +16,7 @@ import pytest
 import requests
 from e2e.cluster import TERMINAL, eventually, parallel, worker_name
 
+from faas.queueing import names
 from faults import history, rounds
 from faults.platform import Platform
 from faults.proxy import DOWN, UP
@@ -147,6 +148,25 @@ def test_a_redis_that_comes_back_with_an_old_state_loses_nothing_and_starts_noth
     assert ended_once(cluster, old + new)
 
 
+def test_three_hundred_messages_that_die_with_who_took_them_are_sent_again(cluster: Platform) -> None:
+    function = cluster.deploy(max_concurrency=400)
+    for worker in cluster.workers:
+        cluster.end(worker, signal.SIGKILL)
+    ids = cluster.submit_all(function, [{"token": n} for n in range(300)])
+    with cluster.redis() as client:
+        # Between here and its claim a message is in nobody's hands but those of who took it.
+        taken = client.rpop(names.QUEUE, 1000)
+        assert isinstance(taken, list)
+        assert len(taken) >= 300
+    for worker in cluster.workers:
+        cluster.come_back(worker)
+    records = cluster.wait_all(ids)
+    assert [(record["status"], record["attempts"], record["result"]["token"]) for record in records] == [
+        ("succeeded", 1, n) for n in range(300)
+    ]
+    assert ended_once(cluster, ids)
+
+
 def test_workers_that_are_started_while_redis_is_full_wait_for_it(cluster: Platform) -> None:
     function = cluster.deploy()
     for worker in cluster.workers:
@@ -253,6 +273,35 @@ def test_a_worker_that_dies_between_a_function_s_end_and_its_record_has_it_run_a
     record = cluster.wait(invocation)
     assert (record["status"], record["attempts"]) == ("succeeded", 2)
     assert [(number, error) for number, _, error, _ in cluster.attempts(invocation)] == [(1, "Platform.WorkerLost")]
+    assert mark.read_text() == "done\ndone\n"
+    assert ended_once(cluster, [invocation])
+    quiet(cluster)
+
+
+def test_a_worker_that_is_cut_off_from_postgresql_alone_can_not_write_over_its_successor(
+    cluster: Platform, tmp_path: Path
+) -> None:
+    function = cluster.deploy(MARKING)
+    mark = tmp_path / "mark"
+    invocation = cluster.submit(function, {"sleep": 1, "mark": f"{mark}"})
+    worker = cluster.running(invocation)
+    (owner,) = (name for name in cluster.at_work() if worker_name(name) == worker)
+    link = cluster.links[f"{worker}-postgres"]
+    link.stall_at(UP, f"result of {mark}".encode())
+    try:
+        # It has done its work, and its word hangs on the way; so do its signs of life.
+        eventually(lambda: link.held(UP), "the end is on its way")
+        record = cluster.wait(invocation)
+        assert (record["status"], record["attempts"]) == ("succeeded", 2)
+        assert record["worker_id"] != owner
+    finally:
+        link.heal()
+    # Now what it said arrives.
+    eventually(lambda: worker in {worker_name(name) for name in cluster.incarnations()}, "the worker is known again")
+    cluster.settle()
+    time.sleep(1)
+    assert cluster.record(invocation) == record
+    assert cluster.attempts(invocation) == [(1, "failed", "Platform.WorkerLost", owner)]
     assert mark.read_text() == "done\ndone\n"
     assert ended_once(cluster, [invocation])
     quiet(cluster)
