@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,13 @@ def test_a_seed_gives_the_same_plan_each_time_and_meets_every_kind() -> None:
     for fault in made:
         assert fault.at >= ends.get(fault.target, 0.0)
         ends[fault.target] = fault.at + fault.hold
+
+
+def test_the_page_names_tests_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    file = ""
+    for words in re.findall(r"`(tests/\S+\.py|test_\w+)`", (root / "docs" / "faults.md").read_text()):
+        if words.startswith("tests/"):
+            file = (root / words).read_text()
+        else:
+            assert f"def {words}(" in file, words
