@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 
 import psycopg2
@@ -34,6 +35,12 @@ _TABLES = (
 )
 _NO_QUOTAS = """UPDATE namespaces SET requests_per_minute = NULL, queued = NULL, concurrent = NULL, code_mb = NULL,
     cpu_seconds_per_day = NULL"""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start: whoever runs them in the background of a shell has it ignored, and so would all children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
