@@ -80,6 +80,10 @@ def list_(app: App) -> None:
     output.show_table(("ID", "NAME", "KEY", "NAMESPACE", "SCOPES", "CALLS/MIN", "STATE", "LAST USED"), map(_row, found))
 
 
+# `ls` as all lists are called here, and the word that one tries first for keys.
+keys.add_command(list_, "list")
+
+
 @keys.command("namespaces", cls=Command, examples=("faas keys namespaces",))
 @remote
 def namespaces(app: App) -> None:

@@ -80,7 +80,7 @@ def _operation(method: str, stem: str) -> dict[str, Any]:
     answers |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _ANSWERED_WITH}
     operation: dict[str, Any] = {
         "operationId": f"{stem}{method.capitalize()}",
-        "summary": f"Call a function with a {method} request",
+        "summary": f"Call a function with {'an' if method == 'OPTIONS' else 'a'} {method} request",
         "description": "The request is the function's event. A function that is public (`http.public`) takes it without a key.",
         "tags": ["http"],
         "parameters": [_header("Prefer", _PREFER), _header("Idempotency-Key", "As for `POST /invoke`.")],

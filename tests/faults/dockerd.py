@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,12 @@ class Dockerd:
             )
 
     def remove(self) -> None:
-        """Remove its data, when it has stopped. One that was killed leaves mounts behind."""
+        """Remove its data, when it has stopped. One that was killed leaves mounts behind, and what containerd started for its containers."""
+        mark = os.fsencode(f"{self.folder}/run/containerd/")
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (entry / "cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
         for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
             place = line.split()[4]
             if place.startswith(f"{self.folder}/"):
