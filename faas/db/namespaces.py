@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg2.errors import UniqueViolation
 
 from faas.db.database import Database
-from faas.domain.namespace import DEFAULT, Namespace, Quotas
-from faas.errors import Conflict
+from faas.domain.namespace import DEFAULT, Namespace, Quotas, Used
+from faas.errors import Conflict, NotFound
 
 QUOTAS = "requests_per_minute, queued, concurrent, code_mb, cpu_seconds_per_day"
+TODAY = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
+# Sums over what a namespace has; its name stands in the place of `{}`.
+_LIVING = "f.namespace = {} AND f.deleted_at IS NULL"
+CONCURRENT = (
+    f"SELECT coalesce(sum(s.capacity), 0)::bigint FROM slots s JOIN functions f ON f.id = s.function_id WHERE {_LIVING}"
+)
+CODE = f"""SELECT coalesce(sum(r.code_size), 0)::bigint
+    FROM function_revisions r JOIN functions f ON f.id = r.function_id AND f.revision = r.number WHERE {_LIVING}"""
+CPU_MS = f"SELECT coalesce(sum(u.cpu_ms), 0)::bigint FROM usage u WHERE u.namespace = {{}} AND u.day = {TODAY}"
+_SELECT = f"""SELECT n.name, n.created_at, {", ".join(f"n.{name}" for name in QUOTAS.split(", "))},
+    ({CONCURRENT}) AS used_concurrent, ({CODE}) AS used_code, ({CPU_MS}) / 1000 AS used_cpu FROM namespaces n""".format(
+    *["n.name"] * 3
+)
 
 
 def add(database: Database, name: str) -> Namespace:
@@ -26,8 +41,16 @@ def add(database: Database, name: str) -> Namespace:
 def find(database: Database) -> list[Namespace]:
     """All of them, by name."""
     with database.autocommit() as tx:
-        rows = tx.rows(f"SELECT name, created_at, {QUOTAS} FROM namespaces ORDER BY name")
-    return [Namespace(row[0], row[1], Quotas(*row[2:])) for row in rows]
+        return [_namespace(row) for row in tx.rows(f"{_SELECT} ORDER BY n.name")]
+
+
+def get(database: Database, name: str) -> Namespace:
+    """One of them. Raises NotFound."""
+    with database.autocommit() as tx:
+        row = tx.one(f"{_SELECT} WHERE n.name = %s", (name,))
+    if row is None:
+        raise NotFound(f"There is no namespace {name!r}.")
+    return _namespace(row)
 
 
 def exists(database: Database, name: str) -> bool:
@@ -58,6 +81,11 @@ def of_batch(database: Database, batch_id: str) -> str | None:
     sql = """SELECT f.namespace FROM invocations i JOIN functions f ON f.id = i.function_id
         WHERE i.batch_id = %s AND i.id > %s LIMIT 1"""
     return _one(database, sql, batch_id, batch_id)
+
+
+def _namespace(row: Any) -> Namespace:
+    name, created_at, *quotas, concurrent, code_bytes, cpu_seconds = row
+    return Namespace(name, created_at, Quotas(*quotas), Used(concurrent, code_bytes, cpu_seconds))
 
 
 def _one(database: Database, sql: str, *parameters: str) -> str | None:

@@ -6,20 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from faas.db.database import Database, Transaction
-from faas.db.namespaces import QUOTAS as _COLUMNS
-from faas.domain.namespace import Quotas, Used
+from faas.db.namespaces import CODE, CONCURRENT, CPU_MS, QUOTAS, TODAY
+from faas.domain.namespace import Quotas
 from faas.errors import Conflict, NotFound
 
-_TODAY = "(clock_timestamp() AT TIME ZONE 'UTC')::date"
-_LIVING = "functions f WHERE f.namespace = %(namespace)s AND f.deleted_at IS NULL"
-_CONCURRENT = (
-    f"SELECT coalesce(sum(s.capacity), 0)::bigint FROM slots s WHERE s.function_id IN (SELECT f.id FROM {_LIVING})"
-)
-_CODE = f"""SELECT coalesce(sum(r.code_size), 0)::bigint FROM function_revisions r
-    WHERE (r.function_id, r.number) IN (SELECT f.id, f.revision FROM {_LIVING})"""
-_CPU_MS = (
-    f"SELECT coalesce(sum(u.cpu_ms), 0)::bigint FROM usage u WHERE u.namespace = %(namespace)s AND u.day = {_TODAY}"
-)
+_NAMESPACE = "%(namespace)s"
 _WAITING = """SELECT count(*) FROM (
     SELECT 1 FROM functions f CROSS JOIN LATERAL (
         SELECT 1 FROM invocations i WHERE i.function_id = f.id AND i.status = 'queued' AND i.admitted_at IS NULL LIMIT %(limit)s) w
@@ -30,13 +21,13 @@ _MIB = 1 << 20
 def of(database: Database, namespace: str) -> Quotas:
     """The quotas of a namespace; none where it is not there."""
     with database.autocommit() as tx:
-        row: Any = tx.one(f"SELECT {_COLUMNS} FROM namespaces WHERE name = %s", (namespace,))
+        row: Any = tx.one(f"SELECT {QUOTAS} FROM namespaces WHERE name = %s", (namespace,))
     return Quotas(*row) if row else Quotas()
 
 
 def put(database: Database, namespace: str, quotas: Quotas) -> None:
     """Replace the quotas of a namespace. Raises NotFound."""
-    sql = f"UPDATE namespaces SET ({_COLUMNS}) = (%s, %s, %s, %s, %s) WHERE name = %s RETURNING name"
+    sql = f"UPDATE namespaces SET ({QUOTAS}) = (%s, %s, %s, %s, %s) WHERE name = %s RETURNING name"
     given = (
         quotas.requests_per_minute,
         quotas.queued,
@@ -48,14 +39,6 @@ def put(database: Database, namespace: str, quotas: Quotas) -> None:
     with database.begin() as tx:
         if tx.one(sql, given) is None:
             raise NotFound(f"There is no namespace {namespace!r}.")
-
-
-def used(database: Database, namespace: str) -> Used:
-    """What a namespace uses now, and has used today."""
-    sql = f"SELECT ({_CONCURRENT}) AS concurrent, ({_CODE}) AS code_bytes, ({_CPU_MS}) AS cpu_ms"
-    with database.autocommit() as tx:
-        row: Any = tx.one(sql, {"namespace": namespace})
-    return Used(row.concurrent, row.code_bytes, row.cpu_ms // 1000)
 
 
 def require_room(tx: Transaction, namespace: str, *, concurrent: bool, code: bool) -> None:
@@ -73,11 +56,11 @@ def require_room(tx: Transaction, namespace: str, *, concurrent: bool, code: boo
     # From here on one after the other: the second sees what the first has made.
     tx.run("SELECT 1 FROM namespaces WHERE name = %s FOR UPDATE", (namespace,))
     for raised, limit, unit, sql, what in (
-        (concurrent, limits.concurrent, 1, _CONCURRENT, "max_concurrency of all functions together"),
-        (code, limits.code_mb, _MIB, _CODE, "MiB of code of all functions together"),
+        (concurrent, limits.concurrent, 1, CONCURRENT, "max_concurrency of all functions together"),
+        (code, limits.code_mb, _MIB, CODE, "MiB of code of all functions together"),
     ):
         if raised and limit is not None:
-            total: Any = tx.one(sql, {"namespace": namespace})
+            total: Any = tx.one(sql.format(_NAMESPACE), {"namespace": namespace})
             if total[0] > limit * unit:
                 raise Conflict(
                     f"The namespace {namespace!r} may have {limit} {what}; this would be {-(-total[0] // unit)}."
@@ -93,8 +76,8 @@ def waiting(database: Database, namespace: str, limit: int) -> int:
 
 def cpu_today(database: Database, namespace: str) -> tuple[int, int]:
     """The CPU-seconds that a namespace has used today (UTC), and the seconds until tomorrow."""
-    sql = f"""SELECT ({_CPU_MS}) AS cpu_ms,
-        ceil(extract(epoch FROM ({_TODAY} + 1) - (clock_timestamp() AT TIME ZONE 'UTC')))::int AS left_s"""
+    sql = f"""SELECT ({CPU_MS.format(_NAMESPACE)}) AS cpu_ms,
+        ceil(extract(epoch FROM ({TODAY} + 1) - (clock_timestamp() AT TIME ZONE 'UTC')))::int AS left_s"""
     with database.autocommit() as tx:
         row: Any = tx.one(sql, {"namespace": namespace})
     return row.cpu_ms // 1000, row.left_s
@@ -103,7 +86,7 @@ def cpu_today(database: Database, namespace: str) -> tuple[int, int]:
 def add_usage(database: Database, cpu_ms: Mapping[str, int]) -> None:
     """Add to what namespaces have used today: CPU-milliseconds by namespace."""
     names = sorted(cpu_ms)
-    sql = f"""INSERT INTO usage (namespace, day, cpu_ms) SELECT n, {_TODAY}, ms FROM unnest(%s::text[], %s::bigint[]) AS u (n, ms)
+    sql = f"""INSERT INTO usage (namespace, day, cpu_ms) SELECT n, {TODAY}, ms FROM unnest(%s::text[], %s::bigint[]) AS u (n, ms)
         ON CONFLICT (namespace, day) DO UPDATE SET cpu_ms = usage.cpu_ms + excluded.cpu_ms"""
     with database.begin() as tx:
         tx.run(sql, (names, [cpu_ms[name] for name in names]))
@@ -112,4 +95,4 @@ def add_usage(database: Database, cpu_ms: Mapping[str, int]) -> None:
 def drop_old_usage(database: Database, days: int) -> None:
     """Forget what was used more than so many days ago."""
     with database.begin() as tx:
-        tx.run(f"DELETE FROM usage WHERE day < {_TODAY} - %s", (days,))
+        tx.run(f"DELETE FROM usage WHERE day < {TODAY} - %s", (days,))

@@ -44,3 +44,4 @@ class Namespace:
     name: str
     created_at: datetime
     quotas: Quotas = Quotas()
+    used: Used = Used(0, 0, 0)

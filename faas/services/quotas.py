@@ -6,9 +6,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from faas.db import quotas
+from faas.db import namespaces, quotas
 from faas.db.database import Database
-from faas.domain.namespace import Quotas, Used
+from faas.domain.namespace import Namespace, Quotas
 from faas.errors import DatabaseDown, QueueFull, RateLimited
 from faas.queueing.rates import Rate, Rates
 from faas.services.admission import QueueLimit
@@ -40,15 +40,12 @@ class NamespaceQuotas:
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
-    def put(self, namespace: str, wanted: Quotas) -> None:
+    def put(self, namespace: str, wanted: Quotas) -> Namespace:
         """Replace the quotas of a namespace. Raises NotFound."""
         quotas.put(self._database, namespace, wanted)
         with self._lock:
             self._known.pop(namespace, None)
-
-    def used(self, namespace: str) -> Used:
-        """What a namespace uses now."""
-        return quotas.used(self._database, namespace)
+        return namespaces.get(self._database, namespace)
 
     def count_request(self, namespace: str) -> Rate | None:
         """Count a call of a namespace; None where it may make any number, or where Redis or the database does not answer."""

@@ -9,7 +9,6 @@ from flask import Blueprint, Response, g
 
 from faas.domain.function import MIB
 from faas.domain.namespace import Namespace
-from faas.errors import NotFound
 from faas.web import render, schemas
 from faas.web.body import INVOKE_BODY_BYTES, read_json
 from faas.web.context import services
@@ -34,22 +33,17 @@ def list_() -> Response:
 @blueprint.put("/namespaces/<namespace>")
 def update(namespace: str) -> Response:
     """Replace what a namespace may use."""
-    services().quotas.put(namespace, schemas.quotas(read_json(INVOKE_BODY_BYTES)))
-    found = next((one for one in services().namespaces.find() if one.name == namespace), None)
-    if found is None:
-        raise NotFound(f"There is no namespace {namespace!r}.")
-    return render.json_answer(_shown(found))
+    return render.json_answer(_shown(services().quotas.put(namespace, schemas.quotas(read_json(INVOKE_BODY_BYTES)))))
 
 
 def _shown(one: Namespace) -> dict[str, Any]:
-    used = services().quotas.used(one.name)
     return {
         "name": one.name,
         "created_at": render.instant(one.created_at),
         "quotas": asdict(one.quotas),
         "used": {
-            "concurrent": used.concurrent,
-            "code_mb": -(-used.code_bytes // MIB),
-            "cpu_seconds_today": used.cpu_seconds_today,
+            "concurrent": one.used.concurrent,
+            "code_mb": -(-one.used.code_bytes // MIB),
+            "cpu_seconds_today": one.used.cpu_seconds_today,
         },
     }

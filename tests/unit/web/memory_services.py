@@ -19,7 +19,7 @@ from faas.domain.history import History, Line, Marks, tell, why
 from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
-from faas.domain.namespace import DEFAULT, Used
+from faas.domain.namespace import DEFAULT
 from faas.errors import Conflict, Invalid, NotFound, Unauthorized
 from faas.services.requests import (
     Accepted,
@@ -250,9 +250,6 @@ class Audit:
 class NamespaceQuotas:
     def count_request(self, namespace: str) -> None:
         """Any number."""
-
-    def used(self, namespace: str) -> Used:
-        return Used(0, 0, 0)
 
 
 class Measuring:
