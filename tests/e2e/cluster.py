@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import docker
 import psycopg2
 import pytest
 import redis
@@ -24,6 +25,7 @@ from faas.embedded import postgres, redis_server
 from faas.embedded.ports import LOOPBACK, free_port
 from faas.embedded.process import Child, Program, run
 from faas.sandbox import exchange
+from faas.sandbox.container_options import OWNER_LABEL
 from faas.services.vault import new_key
 from faas.worker.context import is_of_platform
 
@@ -371,18 +373,20 @@ class Cluster:
         """The incarnations that have containers or folders of sandboxes."""
         return exchange.owners(self.work) | {owner for _, owner in self.containers()}
 
+    def docker(self) -> docker.DockerClient:
+        """A client of the daemon that the workers use. Close it."""
+        return docker.from_env(timeout=60)
+
     def containers(self) -> list[tuple[str, str]]:
         """The containers of this platform: (id, owner)."""
         if self.engine != "container":
             return []
-        import docker
-
-        client = docker.from_env(timeout=60)
+        client = self.docker()
         try:
-            found = client.api.containers(all=True, filters={"label": "faas.owner"})
+            found = client.api.containers(all=True, filters={"label": OWNER_LABEL})
         finally:
             client.close()
-        owners = [(one["Id"], one["Labels"]["faas.owner"]) for one in found]
+        owners = [(one["Id"], one["Labels"][OWNER_LABEL]) for one in found]
         return [(id_, owner) for id_, owner in owners if is_of_platform(owner, self._platform_id)]
 
     def processes(self) -> list[str]:

@@ -17,8 +17,6 @@ from e2e.cluster import Cluster
 
 from faas.embedded.process import Child, Program
 from faas.errors import PlatformError
-from faas.sandbox.container_options import OWNER_LABEL
-from faas.worker.context import is_of_platform
 from faults import dockerd, history
 from faults.proxy import Link, Proxy
 
@@ -139,22 +137,10 @@ class Platform(Cluster):
         return psycopg2.connect(self.database_url, connect_timeout=10)
 
     def docker(self) -> docker.DockerClient:
-        """A client of the daemon that the workers use. Close it."""
+        """See `Cluster.docker`."""
         if self.daemon is None:
-            return docker.from_env(timeout=60)
+            return super().docker()
         return docker.DockerClient(base_url=self.daemon.url, timeout=60)
-
-    def containers(self) -> list[tuple[str, str]]:
-        """The containers of this platform: (id, owner)."""
-        if self.engine != "container":
-            return []
-        client = self.docker()
-        try:
-            found = client.api.containers(all=True, filters={"label": OWNER_LABEL})
-        finally:
-            client.close()
-        owners = [(one["Id"], one["Labels"][OWNER_LABEL]) for one in found]
-        return [(id_, owner) for id_, owner in owners if is_of_platform(owner, self._platform_id)]
 
     # -- what faults may hit, and what may come of it
 
