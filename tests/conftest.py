@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 import redis
+from factories import administer
 
 from faas.db.database import Database
 from faas.embedded import postgres, redis_server
@@ -58,17 +59,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     finally:
         for child in children:
             child.stop()
-
-
-def administer(url: str, statement: str) -> None:
-    """Run one statement outside of a transaction, from the database `postgres`."""
-    connection = psycopg2.connect(url.rpartition("/")[0] + "/postgres")
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg2
+
 from faas.db import attempts, functions, invocations, workers
 from faas.db.database import Database
 from faas.db.functions import Code
@@ -20,6 +22,17 @@ from faas.domain.outcome import Outcome
 DIGEST = "sha256:" + "ab" * 32
 PATIENCE = 60.0
 _numbers = itertools.count(1)
+
+
+def administer(url: str, statement: str) -> None:
+    """Run one statement outside of a transaction, from the database `postgres`."""
+    connection = psycopg2.connect(url.rpartition("/")[0] + "/postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
 
 
 def spec(**changes: Any) -> Spec:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 import requests
+from factories import administer
 
 from faas.embedded.ports import LOOPBACK, free_port
 from faas.embedded.process import Child, Program
@@ -22,7 +22,7 @@ START_SECONDS = 90.0
 @pytest.fixture(scope="session")
 def api(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[requests.Session]:
     """Calls with the key; `base_url` says where. No worker runs: what is accepted stays queued, so answers are the same each time."""
-    _administer(servers[0], "CREATE DATABASE fuzzed TEMPLATE faas")
+    administer(servers[0], "CREATE DATABASE fuzzed TEMPLATE faas")
     folder = tmp_path_factory.mktemp("api")
     session = Api(f"http://{LOOPBACK}:{free_port()}")
     child = Child(_controller(session, servers, folder))
@@ -33,7 +33,7 @@ def api(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     finally:
         session.close()
         child.stop()
-        _administer(servers[0], "DROP DATABASE fuzzed WITH (FORCE)")
+        administer(servers[0], "DROP DATABASE fuzzed WITH (FORCE)")
 
 
 class Api(requests.Session):
@@ -62,16 +62,6 @@ def _controller(session: Api, servers: tuple[str, str], folder: Path) -> Program
     }
     argv = (sys.executable, "-m", "gunicorn", "-c", "python:faas.web.gunicorn", "faas.web:create_app()")
     return Program("controller", argv, environment, folder / "log", folder)
-
-
-def _administer(url: str, statement: str) -> None:
-    connection = psycopg2.connect(url.rpartition("/")[0] + "/postgres")
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
 
 
 def _wait(session: Api, child: Child, log: Path) -> None:
