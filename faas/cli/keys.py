@@ -10,9 +10,7 @@ from faas.cli import output
 from faas.cli.context import App, remote
 from faas.cli.failures import CommandFailed, Exit
 from faas.cli.group import Command
-
-# Those of `faas.domain.access`, which is the server's.
-_SCOPES = ("functions:read", "functions:write", "invoke", "invocations:read", "admin")
+from faas.domain.access import Scope
 
 
 @click.group()
@@ -33,7 +31,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     required=True,
-    type=click.Choice(_SCOPES),
+    type=click.Choice([scope.value for scope in Scope]),
     help="What it is good for (repeat it).",
 )
 @click.option("--expires", metavar="DURATION", help="How long it is good for, such as 720h; for ever when left out.")

@@ -39,7 +39,7 @@ class Access:
     """
 
     def __init__(self, database: Database, *, may_be_open: bool) -> None:
-        self._database, self._may_be_open = database, may_be_open
+        self._database = database
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
         self._closed, self._open_until = not may_be_open, 0.0
