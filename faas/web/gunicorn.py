@@ -24,6 +24,7 @@ except ConfigError as error:
 
 bind = f"{_settings.server_host}:{_settings.server_port}"
 worker_class = "faas.web.server.Worker"
+logger_class = "faas.web.server.Log"
 # Whoever waits for an invocation holds a thread, for up to a minute; threads are made when they are needed.
 threads = 600
 worker_connections = 2000

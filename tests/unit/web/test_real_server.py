@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,25 @@ def test_invoke_and_wait_over_a_kept_connection(port):
             response = connection.getresponse()
             assert response.status == 200
             assert json.loads(response.read())["result"] == number
+
+
+def test_requests_that_are_sent_at_once_are_answered_in_turn(port):
+    one = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    answer = raw(port, one % (b"/health/live", b""), one % (b"/functions/none", b"Connection: close\r\n"))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"404"]
+
+
+def test_more_kept_connections_than_threads_that_stay_with_one_are_all_served(port):
+    # 600 threads, half of which may wait for what a client asks next.
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)))
+            for _ in range(400)
+        ]
+        for _ in range(2):
+            for connection in connections:
+                connection.request("GET", "/health/live")
+            assert {connection.getresponse().read() for connection in connections} == {b'{"status":"ok"}'}
 
 
 def test_a_chunked_body_is_read(port):
