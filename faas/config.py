@@ -48,6 +48,7 @@ class Settings:
         platform_retries: how often a `Platform.*` failure is tried again.
         queue_limit: as many invocations may be queued; 0 for any number.
         secrets_keys: what secrets are encrypted with, the first; the others decrypt too. None where no secrets are kept.
+        metrics_interval: every process tells what it has counted so often.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
     """
 
@@ -79,6 +80,7 @@ class Settings:
     platform_retries: int
     queue_limit: int
     retention_days: int
+    metrics_interval: float
     server_patience: float
     log_level: str
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -141,6 +143,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         platform_retries=env.integer("PLATFORM_RETRIES", 3, 0, 100),
         queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
+        metrics_interval=env.number("METRICS_INTERVAL", 5.0, 0.1, 300.0),
         server_patience=env.number("SERVER_PATIENCE", 20.0, 1.0, 3600.0),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         secrets_keys=env.keys("FAAS_SECRETS_KEY"),

@@ -11,11 +11,15 @@ from typing import Any
 from faas.db.database import Database
 from faas.db.revisions import Revisions
 from faas.domain.invocation import Claim, Status
+from faas.telemetry.catalogue import ATTEMPTS, CLAIMS, ENDS_REFUSED, RETRIES
+from faas.telemetry.counts import Counts
 
 _CLAIM = "SELECT * FROM faas_claim(%s::uuid[], %s)"
 _FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many(
     %s::uuid[], %s::uuid[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::integer[], %s::integer[],
     %s::boolean[], %s::double precision[], %s::integer[], %s::text[])"""
+# As what failed attempts are counted whose fault is not the function's.
+_RESULTS = {"platform": "platform_failed", "handback": "handed_back"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,10 @@ def claim_many(
         The claims by id.
     """
     known = revisions or Revisions(database)
-    with database.autocommit() as tx:
+    with database.autocommit("claim") as tx:
         rows = tx.rows(_CLAIM, (list(ids), worker))
+    database.counts.add(CLAIMS, "claimed", by=len(rows))
+    database.counts.add(CLAIMS, "nothing", by=len(ids) - len(rows))
     return {claim.invocation_id: claim for claim in (_claim(row, known, worker) for row in rows)}
 
 
@@ -86,12 +92,25 @@ def finish(database: Database, ends: Sequence[AttemptEnd]) -> tuple[list[Finishe
     """
     order = sorted(range(len(ends)), key=lambda n: (ends[n].function_id, ends[n].invocation_id))
     columns = zip(*(_parameters(ends[n]) for n in order), strict=True)
-    with database.autocommit() as tx:
+    with database.autocommit("finish") as tx:
         row: Any = tx.one(_FINISH, tuple(list(column) for column in columns))
     done: list[Finished | None] = [None] * len(ends)
     for n, applied, status in zip(order, row.applied, row.new_status, strict=True):
         done[n] = Finished(applied, Status(status) if status else None, row.ended_at)
-    return [one for one in done if one is not None], list(row.next)
+    finished = [one for one in done if one is not None]
+    for end, one in zip(ends, finished, strict=True):
+        _count(database.counts, end, one)
+    return finished, list(row.next)
+
+
+def _count(counts: Counts, end: AttemptEnd, finished: Finished) -> None:
+    if not finished.applied:
+        counts.add(ENDS_REFUSED)
+        return
+    failed = end.status is Status.FAILED and end.fault in _RESULTS
+    counts.add(ATTEMPTS, _RESULTS[end.fault] if failed else end.status.value)
+    if finished.status is Status.QUEUED:
+        counts.add(RETRIES, end.fault)
 
 
 def _claim(row: Any, revisions: Revisions, worker: str) -> Claim:

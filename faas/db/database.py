@@ -20,6 +20,8 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from faas.db.overdue import Overdue
 from faas.errors import DatabaseDown
+from faas.telemetry.catalogue import DATABASE_FAILURES, DATABASE_SECONDS
+from faas.telemetry.counts import Counts
 
 _CONNECT_SECONDS = 5
 _POOL_SECONDS = 10
@@ -42,8 +44,8 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 class Transaction:
     """A connection for the length of one transaction (or of one autocommit block). SQL goes to the driver as it is written (`%(name)s`)."""
 
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: Any, counts: Counts, kind: str) -> None:
+        self._cursor, self._counts, self._kind = cursor, counts, kind
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Execute; the number of rows that it touched."""
@@ -58,7 +60,9 @@ class Transaction:
         return self._execute(sql, parameters).fetchone()
 
     def _execute(self, sql: str, parameters: Parameters | None) -> Any:
+        began = time.monotonic()
         self._cursor.execute(sql, parameters)
+        self._counts.observe(DATABASE_SECONDS, time.monotonic() - began, self._kind)
         return self._cursor
 
 
@@ -70,9 +74,19 @@ class Database:
         connections: the most that are open at once.
         name: `application_name`, seen in `pg_stat_activity`.
         overdue: what cuts a connection to a server that is stopped.
+        counts: where what happens is counted; `counts` for the repositories.
     """
 
-    def __init__(self, url: str, *, connections: int = 16, name: str = "faas", overdue: Overdue | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 16,
+        name: str = "faas",
+        overdue: Overdue | None = None,
+        counts: Counts | None = None,
+    ) -> None:
+        self.counts = counts or Counts()
         self._url, self._name, self._overdue = url, name, overdue or _OVERDUE
         self._lock = threading.Lock()
         self._pool = QueuePool(
@@ -91,19 +105,19 @@ class Database:
         with self._cursor() as cursor:
             cursor.execute("BEGIN")
             try:
-                yield Transaction(cursor)
+                yield Transaction(cursor, self.counts, "other")
             except BaseException:
                 # A connection that can't roll back is found to be broken by `_cursor`.
                 with contextlib.suppress(psycopg2.Error):
                     cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
+            Transaction(cursor, self.counts, "commit").run("COMMIT")
 
     @contextmanager
-    def autocommit(self) -> Iterator[Transaction]:
-        """Single statements, each committed by itself: a round trip instead of three."""
+    def autocommit(self, kind: str = "other") -> Iterator[Transaction]:
+        """Single statements, each committed by itself: a round trip instead of three. `kind`: as what their times are counted."""
         with self._cursor() as cursor:
-            yield Transaction(cursor)
+            yield Transaction(cursor, self.counts, kind)
 
     def ping(self) -> None:
         """Raises DatabaseDown where PostgreSQL does not answer."""
@@ -133,8 +147,10 @@ class Database:
                     connection.info[_USED_AT] = time.monotonic()
                 connection.close()
         except PoolTimeout as error:
+            self.counts.add(DATABASE_FAILURES)
             raise DatabaseDown("every connection to PostgreSQL is in use") from error
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self.counts.add(DATABASE_FAILURES)
             raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
         except psycopg2.Error as error:
             if error.pgcode in _NO_SUCH_TABLE:

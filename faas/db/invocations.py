@@ -98,7 +98,7 @@ class Acceptance:
 
 def accept(database: Database, new: Submission) -> Acceptance:
     """Accept an invocation in one round trip; committed when this returns (migrations/sql/0003_scheduling.sql tells the verdicts)."""
-    with database.autocommit() as tx:
+    with database.autocommit("accept") as tx:
         return acceptance(tx.one(_ACCEPT, new.parameters()), new)
 
 

@@ -16,6 +16,11 @@ CANCEL = "faas:cancel"
 FOLLOW = "faas:follow"
 LOG = "faas:log:"
 
+# What all processes have counted; the gauges of one, with its name behind it; and the processes (`faas.queueing.sums`).
+METRICS = "faas:metrics"
+METRICS_OF = "faas:metrics:of:"
+METRICS_PROCESSES = "faas:metrics:processes"
+
 # Holds which start of the server it was set under. Set by the reconciler alone: if publishers set it too, the first of them after a wipe would hide the
 # wipe. Where it is gone, Redis was wiped; where it names another start, Redis may have come back with an old state. Then all that was published must be
 # published again.

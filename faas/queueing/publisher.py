@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,8 @@ from redis.retry import Retry
 
 from faas.errors import BrokerDown
 from faas.queueing import names
+from faas.telemetry.catalogue import BROKER_FAILURES, BROKER_SECONDS
+from faas.telemetry.counts import Counts
 
 log = logging.getLogger("faas.queueing")
 
@@ -33,10 +36,11 @@ class Publisher:
 
     Args:
         url: `redis://…`.
+        counts: where what happens is counted.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, *, counts: Counts | None = None) -> None:
+        self._url, self._counts = url, counts or Counts()
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
         self._pid = 0
@@ -49,7 +53,7 @@ class Publisher:
         """
         messages = [_invoke(one, reply_to) for one in ids]
         if messages:
-            self._run(lambda client: client.lpush(names.QUEUE, *messages))
+            self._run(lambda client: client.lpush(names.QUEUE, *messages), "publish")
 
     def build(self, function_id: str, number: int) -> None:
         """Publish the build of a revision. Raises BrokerDown."""
@@ -122,12 +126,16 @@ class Publisher:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             pipe.execute()
 
-        self._run(go)
+        self._run(go, "publish")
 
-    def _run(self, action: Any) -> Any:
+    def _run(self, action: Any, kind: str = "other") -> Any:
+        began = time.monotonic()
         try:
-            return action(self._connected())
+            answer = action(self._connected())
+            self._counts.observe(BROKER_SECONDS, time.monotonic() - began, kind)
+            return answer
         except (redis.RedisError, OSError) as error:
+            self._counts.add(BROKER_FAILURES)
             raise BrokerDown(f"Redis does not answer: {error}") from error
 
     def _connected(self) -> redis.Redis:

@@ -11,8 +11,7 @@ from typing import Generic, TypeVar
 from faas.db import measures
 from faas.db.database import Database
 from faas.db.measures import Measures
-from faas.errors import BrokerDown, DatabaseDown, PlatformError
-from faas.queueing.publisher import Publisher
+from faas.errors import DatabaseDown
 
 T = TypeVar("T")
 log = logging.getLogger("faas.services")
@@ -20,6 +19,8 @@ log = logging.getLogger("faas.services")
 _LEAST_SECONDS = 1.0
 # Counting a queue of a million takes a while: it is done for a twentieth of the time at most.
 _SHARE = 20.0
+# Whoever scrapes waits for ten seconds as a rule, and wants to hear of the rest.
+_PATIENCE_SECONDS = 4.0
 
 
 class Measuring:
@@ -29,40 +30,53 @@ class Measuring:
         lease_s: a worker that has not beaten for this long is not alive.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, lease_s: float) -> None:
-        self._platform = _Kept(lambda: measures.take(database, lease_s), DatabaseDown)
-        self._backlog = _Kept(publisher.backlog, BrokerDown)
+    def __init__(self, database: Database, lease_s: float) -> None:
+        self._platform = Kept(lambda: measures.take(database, lease_s))
 
     def platform(self) -> Measures | None:
         """What the database knows; None where it does not answer."""
         return self._platform.get()
 
-    def backlog(self) -> int | None:
-        """How many messages wait in the broker; None where it does not answer."""
-        return self._backlog.get()
 
+class Kept(Generic[T]):
+    """A value out of the database that is found anew when it is a second old, or older where finding it takes long.
 
-class _Kept(Generic[T]):
-    """A value that is found anew when it is a second old, or older where finding it takes long. None where it can't be found."""
+    It is waited for by those who ask, for `patience_s` at most: a database that hangs would hold them for a minute.
+    """
 
-    def __init__(self, find: Callable[[], T], failure: type[PlatformError]) -> None:
-        self._find, self._failure = find, failure
+    def __init__(self, find: Callable[[], T], patience_s: float = _PATIENCE_SECONDS) -> None:
+        self._find, self._patience_s = find, patience_s
         self._lock = threading.Lock()
         self._value: T | None = None
         self._stale_at = 0.0
+        # Set when the finding that is under way is over.
+        self._found: threading.Event | None = None
 
     def get(self) -> T | None:
+        """The value; None where it can't be found, or not in time."""
         with self._lock:
-            began = time.monotonic()
-            if began >= self._stale_at:
-                self._value = self._found()
-                now = time.monotonic()
-                self._stale_at = now + max(_LEAST_SECONDS, _SHARE * (now - began))
+            if self._found is None and time.monotonic() < self._stale_at:
+                return self._value
+            if self._found is None:
+                self._found = threading.Event()
+                threading.Thread(target=self._look, args=(self._found,), name="measuring", daemon=True).start()
+            found = self._found
+        if not found.wait(self._patience_s):
+            log.warning("not measured: PostgreSQL is slow")
+            return None
+        with self._lock:
             return self._value
 
-    def _found(self) -> T | None:
+    def _look(self, found: threading.Event) -> None:
+        began, value, pause = time.monotonic(), None, _LEAST_SECONDS
         try:
-            return self._find()
-        except self._failure as error:
+            value = self._find()
+            pause = max(_LEAST_SECONDS, _SHARE * (time.monotonic() - began))
+        except DatabaseDown as error:
             log.warning("not measured: %s", error)
-            return None
+        except Exception:
+            log.exception("not measured")
+        with self._lock:
+            self._value, self._found = value, None
+            self._stale_at = time.monotonic() + pause
+        found.set()

@@ -78,4 +78,6 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
 
 def _open(settings: Settings) -> Services:
     logs.configure(settings.log_level)
-    return Services.open(settings)
+    services = Services.open(settings)
+    services.metrics.start()
+    return services

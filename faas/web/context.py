@@ -1,4 +1,4 @@
-"""What the running application was made with: the services, its metrics, and the word that its process is about to stop."""
+"""What the running application was made with: the services, and the word that its process is about to stop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from flask import Flask, current_app, request
 
 from faas.services import Services
-from faas.telemetry.metrics import Metrics
+from faas.services.metrics import Metrics
 from faas.web.slow_clients import Reading, SlowClients
 
-_SERVICES, _METRICS, _STOPPING, _CLIENTS = "faas", "faas.metrics", "faas.stopping", "faas.clients"
+_SERVICES, _STOPPING, _CLIENTS = "faas", "faas.stopping", "faas.clients"
 
 
 def attach(app: Flask, services: Services) -> None:
     """Give an application its services."""
     app.extensions[_SERVICES] = services
-    app.extensions[_METRICS] = Metrics(services.measuring.platform, services.measuring.backlog)
     app.extensions[_STOPPING] = threading.Event()
 
 
@@ -29,9 +28,8 @@ def services(app: Flask | None = None) -> Services:
 
 
 def metrics(app: Flask | None = None) -> Metrics:
-    """The metrics of an application's process."""
-    found: Metrics = (app or current_app).extensions[_METRICS]
-    return found
+    """Where an application's requests are counted."""
+    return services(app).metrics
 
 
 def watch_clients(app: Flask, clients: SlowClients) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
-from faas.telemetry.metrics import CONTENT_TYPE
+from faas.telemetry.exposition import CONTENT_TYPE
 from faas.web.context import metrics
 
 blueprint = Blueprint("metrics", __name__)
@@ -12,5 +12,6 @@ blueprint = Blueprint("metrics", __name__)
 
 @blueprint.get("/metrics")
 def scrape() -> Response:
-    """This process's requests, and the platform's numbers."""
-    return Response(metrics().text(), content_type=CONTENT_TYPE)
+    """The platform's numbers, and what all of its processes have counted."""
+    routes = (rule.rule for rule in current_app.url_map.iter_rules())
+    return Response(metrics().scrape(routes), content_type=CONTENT_TYPE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -257,13 +257,19 @@ class Measuring:
         self.measures: Measures | None = Measures(
             {"delayed": 1, "waiting": 2, "admitted": 3, "running": 4}, 1.5, {"active": 5}, {"simple": 6}
         )
-        self.messages: int | None = 7
 
     def platform(self) -> Measures | None:
         return self.measures
 
-    def backlog(self) -> int | None:
-        return self.messages
+
+class Metrics:
+    """Nobody scrapes."""
+
+    def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Nothing is counted."""
+
+    def scrape(self, routes: Iterable[str]) -> bytes:
+        return b""
 
 
 class Services:
@@ -277,6 +283,7 @@ class Services:
         self.quotas = NamespaceQuotas()
         self.health = Health()
         self.measuring = Measuring()
+        self.metrics = Metrics()
 
     def close(self) -> None:
         """Nothing is open."""
