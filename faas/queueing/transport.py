@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from kombu.transport import redis as stock
@@ -49,6 +50,15 @@ def hand_to(intake: Intake | None) -> None:
     _intake = intake
 
 
+_popped: Callable[[float], None] | None = None
+
+
+def tell_of_pops(popped: Callable[[float], None]) -> None:
+    """Name who is told how long (seconds) it took to take more messages out of a queue that had some."""
+    global _popped
+    _popped = popped
+
+
 class QoS(virtual.QoS):
     """Counts what is in hand, and puts nothing back when it ends: the worker passes on what it did not begin, and the row has the rest."""
 
@@ -83,13 +93,15 @@ class Channel(stock.Channel):
 
     def _pop_more(self, count: int) -> None:
         key = f"{self.global_keyprefix}{self._q_for_pri(names.QUEUE, 0)}"  # type: ignore[no-untyped-call]
-        connection = self.client.connection
+        connection, began = self.client.connection, time.monotonic()
         try:
             connection.send_command("RPOP", key, count)
             items = self.client.parse_response(connection, "RPOP")
         except self.connection_errors:
             connection.disconnect()
             raise
+        if _popped is not None:
+            _popped(time.monotonic() - began)
         for item in items or ():
             self.connection._deliver(json.loads(item), names.QUEUE)
 

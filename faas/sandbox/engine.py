@@ -141,6 +141,11 @@ class Sandbox(Protocol):
         """The last part of `invoke`. Where the call got no answer, it may wait for seconds to learn how the sandbox ended."""
         ...
 
+    @property
+    def frozen(self) -> bool:
+        """Whether `freeze` has worked since its last call."""
+        ...
+
     def freeze(self) -> None:
         """Let nothing in it run until the next call, where that can be done. Only while it is idle; idempotent, never raises."""
         ...

@@ -21,6 +21,14 @@ from faas.sandbox.engine import Engine, Sandbox
 from faas.sandbox.idle import Held, Idle
 from faas.sandbox.keep_alive import KeepAlive
 from faas.sandbox.stems import Kind, Stems
+from faas.telemetry.catalogue import (
+    SANDBOX_START,
+    SANDBOX_START_FAILURES,
+    SANDBOX_WAIT,
+    SANDBOXES_REMOVED,
+    SANDBOXES_TAKEN,
+)
+from faas.telemetry.counts import Counts
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +41,12 @@ _CLOSERS = 4
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """What the pool holds: sandboxes by use, the memory that counts against the budget, calls that wait for memory."""
+    """What the pool holds: sandboxes by use (`frozen` are among the idle), the memory that counts against the budget, calls that wait for memory."""
 
     busy: int
     idle: int
+    frozen: int
+    starting: int
     stem_cells: dict[Kind, int]
     used_mb: int
     budget_mb: int
@@ -67,6 +77,7 @@ class Pool:
             call; None for never.
         starts: sandboxes that are started at once, for calls and for stock together.
         warm: runtimes whose stem cells are made before the first call of one.
+        counts: where what happens is counted.
     """
 
     def __init__(
@@ -80,12 +91,13 @@ class Pool:
         freeze_after_s: float | None = None,
         starts: int = 2,
         warm: tuple[Runtime, ...] = (),
+        counts: Counts | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._counts = engine, counts or Counts()
         self._keep_alive = KeepAlive(keep_alive_s, longest_keep_alive_s)
         self._freeze_after_s = math.inf if freeze_after_s is None else freeze_after_s
         self._budget_mb = memory_mb
-        self._free_starts = starts
+        self._starts = self._free_starts = starts
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)  # callers of acquire wait here
         self._work = threading.Condition(self._lock)  # the pool's own threads wait here
@@ -114,6 +126,7 @@ class Pool:
             warm = self._take_warm(key)
             if warm is not None:
                 self._keep_alive.called(key[0], time.monotonic())
+                self._counts.add(SANDBOXES_TAKEN, "warm")
             return warm
 
     def acquire(
@@ -132,16 +145,21 @@ class Pool:
         Raises:
             SandboxError: none could be had in time, or started; the call was given up; or the pool is closed.
         """
+        began = time.monotonic()
         with self._lock:
-            self._keep_alive.called(revision.key[0], time.monotonic())
+            self._keep_alive.called(revision.key[0], began)
             warm = None if self._closed else self._take_warm(revision.key)
         if warm is not None:
+            self._counts.add(SANDBOXES_TAKEN, "warm")
             return warm, False
         wait = _Wait(revision.key, (revision.spec.runtime, revision.spec.network), revision.spec.memory_mb)
         self._reserve(wait, timeout_s, given_up)
         sandbox = self._started(wait) if wait.sandbox is None else wait.sandbox
         if wait.cold:
             self._take_over(sandbox, wait)
+        start = "warm" if not wait.cold else "new" if wait.sandbox is None else "stem"
+        self._counts.add(SANDBOXES_TAKEN, start)
+        self._counts.observe(SANDBOX_WAIT, time.monotonic() - began, start)
         return sandbox, wait.cold
 
     def release(self, sandbox: Sandbox) -> None:
@@ -157,20 +175,20 @@ class Pool:
                 self._idle.add(Held(sandbox, held.key, held.memory_mb, now + seconds, now + self._freeze_after_s))
                 self._changed.notify_all()
             else:
-                self._drop(held)
+                self._drop(held, "idle" if usable else "unusable")
 
     def discard(self, sandbox: Sandbox) -> None:
         """Destroy a sandbox (by another thread) in place of giving it back."""
         with self._lock:
             held = self._busy.pop(sandbox.id, None)
             if held is not None:
-                self._drop(held)
+                self._drop(held, "unusable")
 
     def clear(self) -> None:
         """Destroy all sandboxes that are not in use (by other threads); fresh ones take their place."""
         with self._lock:
             for held in self._idle.clear():
-                self._drop(held)
+                self._drop(held, "given_up")
             self._close_later(self._stems.take_all())
             self._work.notify_all()
 
@@ -178,7 +196,14 @@ class Pool:
         """What the pool holds now."""
         with self._lock:
             return PoolStats(
-                len(self._busy), len(self._idle), self._stems.counts(), self._used_mb, self._budget_mb, len(self._queue)
+                busy=len(self._busy),
+                idle=len(self._idle),
+                frozen=sum(held.sandbox.frozen for held in self._idle),
+                starting=self._starts - self._free_starts,
+                stem_cells=self._stems.counts(),
+                used_mb=self._used_mb,
+                budget_mb=self._budget_mb,
+                waiting=len(self._queue),
             )
 
     def close(self) -> None:
@@ -188,7 +213,7 @@ class Pool:
             for held in self._busy.values():
                 held.sandbox.kill()  # ends the call that uses it
             for held in [*self._idle.clear(), *self._busy.values()]:
-                self._drop(held)
+                self._drop(held, "given_up")
             self._busy.clear()
             self._close_later(self._stems.take_all())
             self._changed.notify_all()
@@ -254,7 +279,7 @@ class Pool:
     def _started(self, wait: _Wait) -> Sandbox:
         sandbox = None
         try:
-            sandbox = self._engine.start(*wait.kind)
+            sandbox = self._start(wait.kind)
         finally:
             with self._lock:
                 self._free_starts += 1
@@ -264,6 +289,16 @@ class Pool:
                     self._stems.succeeded(wait.kind)
                 self._changed.notify_all()
                 self._work.notify_all()
+        return sandbox
+
+    def _start(self, kind: Kind) -> Sandbox:
+        began = time.monotonic()
+        try:
+            sandbox = self._engine.start(*kind)
+        except BaseException:
+            self._counts.add(SANDBOX_START_FAILURES, kind[0].value)
+            raise
+        self._counts.observe(SANDBOX_START, time.monotonic() - began, kind[0].value)
         return sandbox
 
     def _take_over(self, sandbox: Sandbox, wait: _Wait) -> None:
@@ -281,7 +316,7 @@ class Pool:
             if held.sandbox.usable:
                 self._busy[held.sandbox.id] = held
                 return held.sandbox
-            self._drop(held)
+            self._drop(held, "unusable")
         return None
 
     def _take_stem(self, kind: Kind) -> Sandbox | None:
@@ -300,10 +335,11 @@ class Pool:
             if self._used_mb + memory_mb <= self._budget_mb:
                 break
             self._idle.remove(held)
-            self._drop(held)
+            self._drop(held, "room")
         return True
 
-    def _drop(self, held: Held) -> None:
+    def _drop(self, held: Held, reason: str) -> None:
+        self._counts.add(SANDBOXES_REMOVED, reason)
         self._close_later([held.sandbox])
         self._give_back(held.memory_mb)
 
@@ -340,7 +376,7 @@ class Pool:
         for held in self._idle:
             if held.leaves_at <= now:
                 self._idle.remove(held)
-                self._drop(held)
+                self._drop(held, "idle")
             elif held.freezes_at <= now:
                 # A write of 0.1 ms under the lock: so no call can take it meanwhile.
                 held.sandbox.freeze()
@@ -349,7 +385,7 @@ class Pool:
     def _restock(self, kind: Kind) -> None:
         sandbox, failure = None, None
         try:
-            sandbox = self._engine.start(*kind)
+            sandbox = self._start(kind)
         except Exception as error:  # a fault of the engine must not end the thread
             failure = error
         with self._lock:

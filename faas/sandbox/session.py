@@ -192,6 +192,11 @@ class Session:
         self._spoiled = True
         self._body.kill()
 
+    @property
+    def frozen(self) -> bool:
+        """See `Sandbox.frozen`."""
+        return self._frozen
+
     def freeze(self) -> None:
         """See `Sandbox.freeze`."""
         if not self._frozen:

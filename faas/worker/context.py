@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 from faas.config import Settings
 from faas.db import platform
@@ -15,6 +16,7 @@ from faas.db.database import Database
 from faas.db.revisions import Revisions
 from faas.errors import DatabaseDown
 from faas.queueing.publisher import Publisher
+from faas.queueing.reporter import Reporter
 from faas.results.endings import Endings
 from faas.sandbox.container import ContainerEngine
 from faas.sandbox.engine import Engine, Owner
@@ -23,6 +25,8 @@ from faas.sandbox.shelf import Shelf
 from faas.sandbox.simple import SimpleEngine
 from faas.services.vault import Vault
 from faas.storage import Storage, open_storage
+from faas.telemetry.counts import Counts
+from faas.worker import gauges
 from faas.worker.dispatch import Dispatcher
 from faas.worker.lane import Lane
 from faas.worker.running import RunningSet
@@ -63,6 +67,8 @@ class Context:
     revisions: Revisions
     running: RunningSet
     usage: Usage
+    counts: Counts
+    reporter: Reporter
     vault: Vault = field(default_factory=lambda: Vault(()))
     build_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_BUILDS_AT_ONCE))
 
@@ -71,6 +77,7 @@ class Context:
         self.endings.close()
         self.pool.close()
         self.engine.close()
+        self.reporter.stop()
         self.publisher.close()
         self.storage.close()
         self.database.close()
@@ -78,8 +85,9 @@ class Context:
 
 def open_context(settings: Settings, threads: int) -> Context:
     """Wire a worker process that runs `threads` attempts at once. Raises PlatformError where the database does not answer or the engine can't be used."""
-    database = Database(settings.database_url, name="faas-worker")
-    publisher = Publisher(settings.redis_url)
+    counts = Counts()
+    database = Database(settings.database_url, name="faas-worker", counts=counts)
+    publisher = Publisher(settings.redis_url, counts=counts)
     storage = open_storage(settings)
     platform_id = _platform_id(database)[-12:]
     incarnation = f"{settings.worker_id}.{platform_id}.{secrets.token_hex(4)}"
@@ -93,7 +101,9 @@ def open_context(settings: Settings, threads: int) -> Context:
         longest_keep_alive_s=settings.worker_keep_alive_longest,
         freeze_after_s=settings.worker_freeze_after or None,
         memory_mb=settings.worker_memory_mb,
+        counts=counts,
     )
+    counts.watch(partial(gauges.read, pool, running, threads))
     fast = settings.worker_dispatch == "fast"
     lane = Lane(pool, running) if fast else None
     dispatcher = Dispatcher(database, publisher, incarnation, draining, threads=threads, revisions=revisions)
@@ -114,6 +124,8 @@ def open_context(settings: Settings, threads: int) -> Context:
         revisions=revisions,
         running=running,
         usage=Usage(database),
+        counts=counts,
+        reporter=Reporter(counts, settings.redis_url, "worker", settings.metrics_interval),
         vault=Vault(settings.secrets_keys),
     )
 

@@ -15,6 +15,7 @@ from faas.errors import PlatformError
 from faas.queueing import transport
 from faas.results import backend
 from faas.telemetry import logs
+from faas.telemetry.catalogue import BROKER_SECONDS
 from faas.worker import execution
 from faas.worker.context import Context, current, open_context, set_current
 from faas.worker.following import Following
@@ -62,6 +63,8 @@ def _start(sender: Any, **_: Any) -> None:
     _keeper = keeper
     _following = Following(context.settings.redis_url, context.running)
     _following.start()
+    context.reporter.start()
+    transport.tell_of_pops(lambda seconds: context.counts.observe(BROKER_SECONDS, seconds, "pop"))
     set_current(context)
     backend.write_with(context.endings)
     if context.dispatcher and context.lane:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -18,6 +19,7 @@ from faas.errors import SandboxError
 from faas.sandbox.call import Call
 from faas.sandbox.engine import Sandbox
 from faas.sandbox.pool import Pool
+from faas.telemetry.counts import Counts
 
 PATIENCE_S = 30.0
 
@@ -30,7 +32,7 @@ class MemorySandbox:
         self.usable = True
         self.closed = threading.Event()
         self.owner: tuple[str, int] | None = None
-        self.frozen = threading.Event()
+        self.froze = threading.Event()
 
     def specialise(self, revision: Revision, code: Path, timeout_ms: int) -> Outcome | int:
         self.owner = revision.key
@@ -39,8 +41,12 @@ class MemorySandbox:
     def invoke(self, call: Call) -> Outcome:
         return failed("Error", "it runs nothing")
 
+    @property
+    def frozen(self) -> bool:
+        return self.froze.is_set()
+
     def freeze(self) -> None:
-        self.frozen.set()
+        self.froze.set()
 
     def kill(self) -> None:
         self.usable = False
@@ -163,6 +169,47 @@ def refuses(pool: Pool, of: Revision, timeout_s: float = 0.05) -> None:
         pool.acquire(of, timeout_s=timeout_s)
 
 
+def counted(counts: Counts) -> dict[str, float]:
+    """What was counted of one's sandboxes: by counter and label."""
+    fields = {" ".join(json.loads(field)): number for field, number in counts.take().items()}
+    return {name.removeprefix("faas_sandbox_"): number for name, number in fields.items() if "seconds" not in name}
+
+
+def test_what_becomes_of_sandboxes_is_counted(make: Make, engine: MemoryEngine) -> None:
+    counts = Counts()
+    pool = make(memory_mb=256, counts=counts)
+    first, second = cold(pool, revision()), cold(pool, revision("g"))
+    pool.release(first)
+    assert pool.take_warm(revision().key) is first
+    pool.release(first)
+    assert warm(pool, revision()) is first
+    pool.release(first)
+    third = cold(pool, revision("h"))
+    pool.discard(second)
+    second.kill()
+    third.kill()
+    pool.release(third)
+    engine.broken = SandboxError("not now")
+    refuses(pool, revision("i"))
+    pool.clear()
+    assert counted(counts) == {
+        "calls new": 3,
+        "calls warm": 2,
+        "removals room": 1,
+        "removals unusable": 2,
+        "start_failures python": 1,
+    }
+
+
+def test_starts_and_waiting_for_them_are_timed(make: Make, engine: MemoryEngine) -> None:
+    counts, engine.pause_s = Counts(), 0.05
+    pool = make(counts=counts)
+    cold(pool, revision())
+    found = {tuple(json.loads(field)): number for field, number in counts.take().items()}
+    assert found["faas_sandbox_start_seconds", "python", "sum"] >= 0.05
+    assert found["faas_sandbox_wait_seconds", "new", "sum"] >= 0.05
+
+
 # -- warm ones
 
 
@@ -253,8 +300,9 @@ def test_idle_ones_are_frozen_after_a_while_and_busy_ones_are_not(make: Make) ->
     of = revision()
     idle, busy = pool.acquire(of, timeout_s=PATIENCE_S)[0], pool.acquire(of, timeout_s=PATIENCE_S)[0]
     pool.release(idle)
-    assert idle.frozen.wait(PATIENCE_S)
-    assert not busy.frozen.is_set()
+    assert idle.froze.wait(PATIENCE_S)
+    assert (pool.stats().idle, pool.stats().frozen) == (1, 1)
+    assert not busy.frozen
     assert pool.acquire(of, timeout_s=PATIENCE_S) == (idle, False)
 
 
