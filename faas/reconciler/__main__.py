@@ -10,9 +10,11 @@ from faas import config
 from faas.db.database import Database
 from faas.errors import ConfigError
 from faas.queueing.publisher import Publisher
+from faas.queueing.reporter import Reporter
 from faas.reconciler.loop import Reconciler
 from faas.results.endings import Endings
 from faas.telemetry import logs
+from faas.telemetry.counts import Counts
 
 
 def main() -> int:
@@ -23,9 +25,11 @@ def main() -> int:
         print(f"faas clock: {error}", file=sys.stderr)  # noqa: T201 (a person at a terminal reads it)
         return 2
     logs.configure(settings.log_level)
+    counts = Counts()
+    reporter = Reporter(counts, settings.redis_url, "clock", settings.metrics_interval)
     database, publisher = (
-        Database(settings.database_url, connections=4, name="faas-clock"),
-        Publisher(settings.redis_url),
+        Database(settings.database_url, connections=4, name="faas-clock", counts=counts),
+        Publisher(settings.redis_url, counts=counts),
     )
     endings = Endings(database, publisher, platform_retries=settings.platform_retries)
     reconciler = Reconciler(
@@ -39,7 +43,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     logging.getLogger("faas.reconciler").info("reconciler started")
+    reporter.start()
     reconciler.run()
+    reporter.stop()
     publisher.close()
     database.close()
     return 0

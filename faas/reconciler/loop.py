@@ -16,6 +16,7 @@ from faas.errors import BrokerDown, DatabaseDown, PlatformError
 from faas.queueing.publisher import Publisher
 from faas.reconciler.retention import Retention
 from faas.results.endings import Endings
+from faas.telemetry.catalogue import RECONCILER_ACTIONS, RECONCILER_FAILURES, RECONCILER_ROUNDS
 
 log = logging.getLogger("faas.reconciler")
 
@@ -73,6 +74,7 @@ class Reconciler:
         """Until `stop`."""
         while not self._stopping.is_set():
             self.round()
+            self._database.counts.add(RECONCILER_ROUNDS)
             self._stopping.wait(0.1)
 
     def stop(self) -> None:
@@ -93,20 +95,30 @@ class Reconciler:
             duty.run()
         except DatabaseDown as error:
             self._up_since = None
-            log.warning("%s", error)
+            self._failed("database", error)
         except BrokerDown as error:
             self._doubt = True
-            log.warning("%s", error)
+            self._failed("broker", error)
         except PlatformError as error:
-            log.warning("%s", error)
+            self._failed("other", error)
         except Exception:
             log.exception("a duty of the reconciler failed")
+            self._database.counts.add(RECONCILER_FAILURES, "other")
+
+    def _failed(self, cause: str, error: PlatformError) -> None:
+        log.warning("%s", error)
+        self._database.counts.add(RECONCILER_FAILURES, cause)
+
+    def _did(self, action: str, number: int) -> None:
+        if number:
+            self._database.counts.add(RECONCILER_ACTIONS, action, by=number)
 
     def expire(self) -> None:
         """What was not started before its time was over."""
         for function_id in upkeep.expired_functions(self._database, _PORTION):
             while True:
                 ended, run = upkeep.expire(self._database, function_id, _PORTION)
+                self._did("expired", len(ended))
                 self._publisher.send(run=run, ended=ended)
                 if len(ended) < _PORTION:
                     break
@@ -114,7 +126,9 @@ class Reconciler:
     def admit_due(self) -> None:
         """Retries that fell due, and whoever waits although a slot is free."""
         for function_id in upkeep.waiting_functions(self._database, _PORTION):
-            self._publisher.invocations(upkeep.admit(self._database, function_id))
+            admitted = upkeep.admit(self._database, function_id)
+            self._did("admitted", len(admitted))
+            self._publisher.invocations(admitted)
 
     def publish_again(self) -> None:
         """What was admitted and is not in Redis any more."""
@@ -129,6 +143,7 @@ class Reconciler:
         before = upkeep.clock(self._database, age)
         while ids := upkeep.unheard(self._database, before, _PORTION):
             log.info("published again", extra={"fields": {"count": len(ids), "why": why}})
+            self._did("published_again", len(ids))
             self._publisher.invocations(ids)
 
     def expire_leases(self) -> None:
@@ -138,29 +153,35 @@ class Reconciler:
         for worker in workers.lost(self._database, self._lease_s):
             if workers.forget_if_lost(self._database, worker, self._lease_s):
                 self._doubt = True
+                self._did("worker_forgotten", 1)
                 log.warning("a worker is lost", extra={"fields": {"worker": worker}})
         for function_id, invocation_id, attempt, failures in workers.orphans(self._database, _PORTION):
-            self._endings.lose(function_id, invocation_id, attempt, failures)
+            finished = self._endings.lose(function_id, invocation_id, attempt, failures)
+            self._did("attempt_ended", int(finished.applied))
 
     def build_again(self) -> None:
         """Builds that no living worker has."""
         for function_id, number in builds.stale(self._database, _BUILD_SECONDS, _BUILT_SECONDS, _PORTION):
             self._publisher.build(function_id, number)
+            self._did("build_published", 1)
 
     def let_go(self) -> None:
         """Who waits for a build that is over."""
         _, ended = upkeep.let_go(self._database, outcomes.INIT_ERROR, _PORTION)
+        self._did("let_go", len(ended))
         self._publisher.announce(ended=ended)
 
     def finish_deletions(self) -> None:
         """Deletions that were cut off between marking and cancelling."""
         for function_id in upkeep.deleted_with_queue(self._database, _PORTION):
             while ids := invocations.cancel_queued_of(self._database, function_id, _PORTION):
+                self._did("cancelled", len(ids))
                 self._publisher.announce(ended=ids)
 
     def mend_slots(self) -> None:
         """The count of slots in use, checked against the rows."""
         mended = upkeep.mend_slots(self._database)
+        self._did("slots_mended", mended)
         if mended:
             log.error("the slots of %d functions were counted wrong, and were mended", mended)
 

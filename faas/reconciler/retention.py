@@ -8,6 +8,7 @@ from datetime import datetime
 
 from faas.db import retention, upkeep
 from faas.db.database import Database
+from faas.telemetry.catalogue import RECONCILER_ACTIONS
 
 log = logging.getLogger("faas.reconciler")
 
@@ -50,4 +51,5 @@ class Retention:
             else:
                 break
         if removed:
+            self._database.counts.add(RECONCILER_ACTIONS, "rows_removed", by=removed)
             log.info("removed what is old", extra={"fields": {"rows": removed}})
