@@ -116,8 +116,6 @@ class _Collector(Collector):
 
 def _expected(instrument: Instrument) -> Iterable[tuple[str, ...]]:
     """The labels of all series, where they are known and few."""
-    if isinstance(instrument, Gauge) and instrument.labels:
-        return ()
     words = [values if isinstance(values, frozenset) else frozenset() for values in instrument.labels.values()]
     return product(*map(sorted, words)) if math.prod(map(len, words)) <= _MOST_ZEROS else ()
 
