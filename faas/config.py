@@ -50,6 +50,7 @@ class Settings:
         secrets_keys: what secrets are encrypted with, the first; the others decrypt too. None where no secrets are kept.
         metrics_interval: every process tells what it has counted so often.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
+        metrics_functions: so many functions have series of their own in `/metrics`; the others are counted together.
     """
 
     database_url: str
@@ -81,6 +82,7 @@ class Settings:
     queue_limit: int
     retention_days: int
     metrics_interval: float
+    metrics_functions: int
     server_patience: float
     log_level: str
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -144,6 +146,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         queue_limit=env.integer("QUEUE_LIMIT", 1_000_000, 0, 1_000_000_000),
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
         metrics_interval=env.number("METRICS_INTERVAL", 5.0, 0.1, 300.0),
+        metrics_functions=env.integer("METRICS_FUNCTIONS", 100, 0, 10_000),
         server_patience=env.number("SERVER_PATIENCE", 20.0, 1.0, 3600.0),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         secrets_keys=env.keys("FAAS_SECRETS_KEY"),

@@ -32,6 +32,8 @@ _TABLES = (
     "secrets",
     "audit",
     "usage",
+    "function_stats",
+    "function_totals",
     "namespaces WHERE name <> 'default'",
 )
 _NO_QUOTAS = """UPDATE namespaces SET requests_per_minute = NULL, queued = NULL, concurrent = NULL, code_mb = NULL,
@@ -92,6 +94,7 @@ def database_url(shared_database_url: str) -> str:
             for table in _TABLES:
                 cursor.execute(f"DELETE FROM {table}")
             cursor.execute(_NO_QUOTAS)
+            cursor.execute("UPDATE platform SET stats_until = NULL")
     finally:
         connection.close()
     return shared_database_url

@@ -27,6 +27,8 @@ from sqlalchemy import (
     text,
 )
 
+from faas.domain.stats import BOUNDS_MS
+
 metadata = MetaData()
 
 
@@ -38,7 +40,34 @@ def _time(name: str, *, nullable: bool = True) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
-platform = Table("platform", metadata, _id("id", primary_key=True), comment="one row: the id of this platform")
+def _counts() -> list[Column[int]]:
+    """Null for nothing: a row is as long as it says something."""
+    return [Column(name, BigInteger) for name in STATS]
+
+
+# The columns of what is added up: sums, and for the times before and of a run a count for each bucket of `BOUNDS_MS`.
+STATS = (
+    "succeeded",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "platform_failures",
+    "cold_starts",
+    "init_ms",
+    "admissions",
+    "admission_ms",
+    "wait_ms",
+    "run_ms",
+    *(f"{kind}_{n}" for kind in ("waits", "runs") for n in range(len(BOUNDS_MS))),
+)
+
+platform = Table(
+    "platform",
+    metadata,
+    _id("id", primary_key=True),
+    Column("stats_until", DateTime(timezone=True), comment="what ended by then is in function_stats"),
+    comment="one row: the id of this platform",
+)
 
 functions = Table(
     "functions",
@@ -176,6 +205,8 @@ invocations = Table(
     ),
     Index("invocations_by_replay", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
     Index("invocations_by_batch", "batch_id", text("id DESC"), postgresql_where=text("batch_id IS NOT NULL")),
+    # Whoever adds up what has ended since the last time finds it here, whatever its age.
+    Index("invocations_ended", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     postgresql_partition_by="RANGE (id)",
 )
 
@@ -274,4 +305,29 @@ audit = Table(
     Column("remote", Text),
     Column("request_id", Text, nullable=False),
     Index("audit_by_namespace", "namespace", text("id DESC")),
+)
+
+function_stats = Table(
+    "function_stats",
+    metadata,
+    _id("function_id", primary_key=True),
+    Column("step_s", Integer, primary_key=True, comment="how long the part of time is"),
+    Column("at", DateTime(timezone=True), primary_key=True, comment="when it begins"),
+    *_counts(),
+    Index("function_stats_by_time", "step_s", "at"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+function_totals = Table(
+    "function_totals",
+    metadata,
+    Column(
+        "function_id",
+        Uuid(as_uuid=False),
+        primary_key=True,
+        comment="all zeros for the functions without a row of their own",
+    ),
+    Column("at", DateTime(timezone=True), nullable=False, comment="when one of it ended last"),
+    *_counts(),
+    postgresql_with={"fillfactor": "50"},
 )

@@ -33,7 +33,12 @@ def main() -> int:
     )
     endings = Endings(database, publisher, platform_retries=settings.platform_retries)
     reconciler = Reconciler(
-        database, publisher, endings, lease_s=settings.worker_lease, retention_days=settings.retention_days
+        database,
+        publisher,
+        endings,
+        lease_s=settings.worker_lease,
+        retention_days=settings.retention_days,
+        named=settings.metrics_functions,
     )
 
     def stop(*_: object) -> None:

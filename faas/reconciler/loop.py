@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from faas.db import builds, invocations, partitions, quotas, upkeep, workers
+from faas.db import builds, invocations, partitions, quotas, rollup, upkeep, workers
 from faas.db.database import Database
 from faas.domain import outcome as outcomes
 from faas.errors import BrokerDown, DatabaseDown, PlatformError
@@ -29,6 +29,8 @@ _BUILD_SECONDS = 15.0
 _BUILT_SECONDS = 900.0
 # What namespaces have used is kept for a year and a month.
 _USAGE_DAYS = 400
+# The other duties wait meanwhile.
+_ADD_UP_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -46,12 +48,21 @@ class Reconciler:
     Args:
         lease_s: a worker that has not beaten for this long is lost.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
+        named: for so many functions totals are kept by themselves (`rollup.roll`).
     """
 
     def __init__(
-        self, database: Database, publisher: Publisher, endings: Endings, *, lease_s: float, retention_days: int = 0
+        self,
+        database: Database,
+        publisher: Publisher,
+        endings: Endings,
+        *,
+        lease_s: float,
+        retention_days: int = 0,
+        named: int = 100,
     ) -> None:
         self._database, self._publisher, self._endings, self._lease_s = database, publisher, endings, lease_s
+        self._named = named
         self._stopping = threading.Event()
         # Since when the database has answered without a break. While it was away nobody could beat: that is no worker's fault.
         self._up_since: float | None = None
@@ -65,7 +76,9 @@ class Reconciler:
             _Duty(self.build_again, 5.0),
             _Duty(self.let_go, 2.0),
             _Duty(self.finish_deletions, 10.0),
+            _Duty(self.add_up, 2.0),
             _Duty(self.mend_slots, 60.0),
+            _Duty(self.forget_sums, 60.0),
             _Duty(self.house_keeping, 3600.0),
             _Duty(Retention(database, retention_days).turn, 10.0),
         ]
@@ -184,6 +197,16 @@ class Reconciler:
         self._did("slots_mended", mended)
         if mended:
             log.error("the slots of %d functions were counted wrong, and were mended", mended)
+
+    def add_up(self) -> None:
+        """What has ended, for `/stats` and `/metrics`; what is left after a second waits for the next turn."""
+        deadline = time.monotonic() + _ADD_UP_SECONDS
+        while rollup.roll(self._database, self._named) and time.monotonic() < deadline:
+            pass
+
+    def forget_sums(self) -> None:
+        """Sums that nobody asks for any more."""
+        rollup.forget(self._database)
 
     def house_keeping(self) -> None:
         """Partitions of the coming months; idempotency keys past their day; what was used long ago."""

@@ -22,6 +22,7 @@ from faas.services.metrics import Metrics
 from faas.services.namespaces import Namespaces
 from faas.services.quotas import Admission, NamespaceQuotas
 from faas.services.secrets import Secrets
+from faas.services.stats import StatsOfFunctions
 from faas.services.vault import Vault
 from faas.services.waiting import Waiters
 from faas.storage import Storage, open_storage
@@ -45,6 +46,7 @@ class Services:
     health: Health
     measuring: Measuring
     metrics: Metrics
+    stats: StatsOfFunctions
     secrets: Secrets
     database: Database
     publisher: Publisher
@@ -76,7 +78,8 @@ class Services:
             audit=Audit(database),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=measuring,
-            metrics=Metrics(counts, reporter, measuring.platform),
+            metrics=Metrics(counts, reporter, measuring.platform, measuring.totals),
+            stats=StatsOfFunctions(database, measuring),
             secrets=Secrets(database, Vault(settings.secrets_keys), functions),
             database=database,
             publisher=publisher,

@@ -28,6 +28,7 @@ from faas.web import (
     problems,
     replays,
     secrets,
+    stats,
     trigger,
 )
 
@@ -68,6 +69,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
         audit,
         health,
         metrics,
+        stats,
         documents,
         trigger,
         function_logs,

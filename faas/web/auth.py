@@ -39,6 +39,7 @@ _SCOPES = {
     "history.events": Scope.INVOCATIONS_READ,
     "function_logs.logs": Scope.INVOCATIONS_READ,
     "metrics.scrape": Scope.INVOCATIONS_READ,
+    "stats.read": Scope.INVOCATIONS_READ,
     "documents.dashboard": Scope.INVOCATIONS_READ,
     "documents.function_page": Scope.INVOCATIONS_READ,
 }

@@ -10,6 +10,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from faas.domain.access import Scope
 from faas.domain.invocation import Status
+from faas.domain.stats import Window
 from faas.web import openapi_trigger, schemas
 from faas.web.http_schemas import CorsSchema, HttpSchema
 from faas.web.openapi_answers import (
@@ -23,6 +24,7 @@ from faas.web.openapi_answers import (
     PROBLEM_EXAMPLE,
     QUEUED_EXAMPLE,
     SECRET_EXAMPLE,
+    STATS_EXAMPLE,
 )
 
 _DESCRIPTION = (
@@ -70,6 +72,7 @@ _SCOPES = {
     "getLogs": Scope.INVOCATIONS_READ,
     "getFunctionLogs": Scope.INVOCATIONS_READ,
     "metrics": Scope.INVOCATIONS_READ,
+    "getStats": Scope.INVOCATIONS_READ,
     "putSecret": Scope.FUNCTIONS_WRITE,
     "deleteSecret": Scope.FUNCTIONS_WRITE,
     "listSecrets": Scope.FUNCTIONS_READ,
@@ -274,9 +277,30 @@ def _records() -> dict[str, dict[str, Any]]:
                 (404,),
             )
         },
+        "/stats": {"get": _stats()},
         "/invocations/{id}/logs": {"get": _logs()},
         "/functions/{ref}/logs": {"get": _function_logs()},
     }
+
+
+def _stats() -> dict[str, Any]:
+    parameters = [
+        _query("function_id", "Only a function, by id or name.", {"type": "string"}),
+        _query(
+            "window",
+            "How far back.",
+            {"type": "string", "enum": sorted(window.value for window in Window), "default": "1h"},
+        ),
+        _paging()[0],
+    ]
+    return _operation(
+        "getStats",
+        "What each function has done of late: counts by status, times, what is queued and runs; the busiest first",
+        "invocations",
+        {200: _json("The functions that ended something, or have something in hand.", "Stats", STATS_EXAMPLE)},
+        (422,),
+        parameters,
+    )
 
 
 def _logs() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from faas.domain.access import Scope
 from faas.domain.function import FunctionState, Network, Runtime
 from faas.domain.invocation import Status
 from faas.domain.namespace import Quotas
+from faas.domain.stats import Window
 
 _INSTANT = {"type": "string", "format": "date-time"}
 _MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
@@ -157,6 +158,32 @@ _KEY: dict[str, Any] = {
     "namespace": _TEXT,
 }
 
+_TIMES = _object(
+    {name: {"type": ["number", "null"], "minimum": 0} for name in ("mean", "p50", "p95", "p99")},
+    description="Milliseconds, to within a fifth; null where nothing was started.",
+)
+_STATS_ITEM = _object(
+    {
+        "function_id": _ID,
+        "function_name": _TEXT,
+        "ended": {**_COUNT, "description": "All that ended in the window."},
+        **{status.value: _COUNT for status in Status if status.terminal},
+        "platform_failures": {**_COUNT, "description": "Of the failed ones, those by a fault of the platform."},
+        "cold_starts": _COUNT,
+        "init_ms": {**_MAYBE_COUNT, "description": "Loading the code on a cold start, on the average."},
+        "duration_ms": _TIMES,
+        "queue_ms": _TIMES,
+        "queued": {**_COUNT, "description": "Due and not running, now."},
+        "running": {**_COUNT, "description": "Now."},
+        "oldest_queued_ms": {**_COUNT, "description": "For how long the oldest that is queued has been due."},
+        "series": {
+            "type": "array",
+            "items": _COUNT,
+            "description": "How many ended in each `step_s` seconds of the window, oldest first.",
+        },
+    }
+)
+
 COMPONENTS: dict[str, dict[str, Any]] = {
     "Key": _object(_KEY),
     "NewKeyText": _object(
@@ -212,6 +239,16 @@ COMPONENTS: dict[str, dict[str, Any]] = {
                 "type": "array",
                 "items": {"type": "object", "required": ["time", "type"], "properties": _EVENT},
             },
+        }
+    ),
+    "Stats": _object(
+        {
+            "window": _words(Window),
+            "since": _INSTANT,
+            "until": {**_INSTANT, "description": "What ended later is not counted yet."},
+            "step_s": {"type": "integer", "minimum": 1},
+            "items": {"type": "array", "items": _STATS_ITEM},
+            "more": {"type": "boolean", "description": "There are others than these."},
         }
     ),
     "Health": _object(
@@ -336,6 +373,33 @@ SECRET_EXAMPLE: dict[str, Any] = {
     "functions": ["hello"],
     "created_at": "2026-01-02T03:04:05.678Z",
     "updated_at": "2026-02-03T04:05:06.789Z",
+}
+STATS_EXAMPLE: dict[str, Any] = {
+    "window": "5m",
+    "since": "2026-01-02T03:00:00.000Z",
+    "until": "2026-01-02T03:04:58.123Z",
+    "step_s": 10,
+    "items": [
+        {
+            "function_id": FUNCTION_EXAMPLE["id"],
+            "function_name": "hello",
+            "ended": 1200,
+            "succeeded": 1190,
+            "failed": 8,
+            "timed_out": 2,
+            "cancelled": 0,
+            "platform_failures": 0,
+            "cold_starts": 3,
+            "init_ms": 41,
+            "duration_ms": {"mean": 12.4, "p50": 9.8, "p95": 28.0, "p99": 61.5},
+            "queue_ms": {"mean": 2.1, "p50": 1.4, "p95": 6.2, "p99": 14.9},
+            "queued": 0,
+            "running": 2,
+            "oldest_queued_ms": 0,
+            "series": [40] * 30,
+        }
+    ],
+    "more": False,
 }
 PROBLEM_EXAMPLE: dict[str, Any] = {
     "type": "about:blank",

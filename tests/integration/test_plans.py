@@ -20,12 +20,16 @@ from faas.db import (
     partitions,
     replays,
     retention,
+    rollup,
+    stats,
     upkeep,
     workers,
 )
 from faas.db.database import Database, Transaction
 from faas.domain import ids
 from faas.domain.invocation import Status
+from faas.domain.namespace import DEFAULT
+from faas.domain.stats import Window
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -92,7 +96,7 @@ def plans(million: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Datab
     execute = Transaction._execute
 
     def spied(self: Any, sql: str, parameters: Any) -> Any:
-        if not sql.lstrip().startswith("EXPLAIN"):
+        if not sql.lstrip().startswith(("EXPLAIN", "COMMIT")):
             seen.append(execute(self, "EXPLAIN (FORMAT JSON) " + sql, parameters).fetchone()[0][0]["Plan"])
         return execute(self, sql, parameters)
 
@@ -312,3 +316,22 @@ def test_the_bound_on_the_queue_and_what_waits_for_a_build_that_is_over(plans):
     assert upkeep.queued(database, 100) == 110
     assert upkeep.let_go(database, "Function.InitError", 500) == (0, [])
     checked(seen)
+
+
+def test_what_has_ended_since_the_last_time_and_what_a_function_has_in_hand(plans):
+    database, seen = plans
+    with database.begin() as tx:
+        tx.run(
+            "UPDATE invocations SET finished_at = created_at WHERE id IN (SELECT id FROM invocations WHERE status = 'failed' ORDER BY id DESC LIMIT 2000)"
+        )
+        tx.run("UPDATE platform SET stats_until = clock_timestamp() - interval '10 minutes'")
+    seen.clear()
+    while rollup.roll(database, 100):
+        pass
+    assert sum(one.tally.failed for one in stats.totals(database).functions) > 500
+    checked(seen)
+    seen.clear()
+    found = {window: stats.read(database, DEFAULT, window, limit=50).functions for window in Window}
+    assert found[Window.HOUR]
+    assert found[Window.DAY]
+    assert max(plan["Total Cost"] for plan in seen) < 2_000

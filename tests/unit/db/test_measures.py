@@ -48,3 +48,19 @@ def test_workers_count_while_their_lease_holds(database):
     run_sql(database, "UPDATE workers SET beat_at = now() - interval '1 minute' WHERE id = %s", old)
     assert measures.take(database, 30.0).workers == {"simple": 1}
     assert measures.take(database, 300.0).workers == {"simple": 2}
+
+
+def test_functions_with_something_in_hand_are_told_one_by_one(database):
+    limited, free = function(database, name="limited", max_concurrency=1).id, function(database, name="free").id
+    claimed(database, limited)
+    for _ in range(2):
+        invocation(database, limited)
+    one = invocation(database, free)
+    run_sql(database, "UPDATE invocations SET due_at = now() - interval '1 hour' WHERE id = %s", one.id)
+    function(database, name="idle")
+    busy = {found.name: found for found in measures.take(database, 10.0).busy}
+    assert set(busy) == {"limited", "free"}
+    assert (busy["limited"].waiting, busy["limited"].admitted, busy["limited"].running) == (2, 0, 1)
+    assert (busy["free"].waiting, busy["free"].admitted, busy["free"].running) == (0, 1, 0)
+    assert busy["limited"].oldest_s < 3600 <= busy["free"].oldest_s
+    assert busy["free"].namespace == "default"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from faas.db.measures import Measures
+from faas.db.stats import Totals
 from faas.domain.access import ANYBODY, Caller
 from faas.domain.function import Function, FunctionState, is_handler
 from faas.domain.history import History, Line, Marks, tell, why
@@ -20,6 +21,7 @@ from faas.domain.ids import uuid7
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.log import Excerpt, Position
 from faas.domain.namespace import DEFAULT
+from faas.domain.stats import BOUNDS_MS, FunctionStats, Tally, Window
 from faas.errors import Conflict, Invalid, NotFound, Unauthorized
 from faas.services.requests import (
     Accepted,
@@ -32,6 +34,7 @@ from faas.services.requests import (
     Replay,
     ReplayMany,
 )
+from faas.services.stats import Report, StatsLine
 
 
 class Functions:
@@ -257,9 +260,13 @@ class Measuring:
         self.measures: Measures | None = Measures(
             {"delayed": 1, "waiting": 2, "admitted": 3, "running": 4}, 1.5, {"active": 5}, {"simple": 6}
         )
+        self.sums: Totals | None = Totals([], None)
 
     def platform(self) -> Measures | None:
         return self.measures
+
+    def totals(self) -> Totals | None:
+        return self.sums
 
 
 class Metrics:
@@ -270,6 +277,26 @@ class Metrics:
 
     def scrape(self, routes: Iterable[str]) -> bytes:
         return b""
+
+
+class Stats:
+    def __init__(self, functions: Functions, invocations: Invocations) -> None:
+        self.functions, self.invocations = functions, invocations
+
+    def read(self, window: Window, *, function: str | None, limit: int, namespace: str = DEFAULT) -> Report:
+        now = datetime.now(UTC)
+        lines = [
+            self._line(one, window) for one in self.functions.stored.values() if function in (None, one.id, one.name)
+        ]
+        return Report(window, now - window.length, now, tuple(lines[:limit]), len(lines) > limit)
+
+    def _line(self, function: Function, window: Window) -> StatsLine:
+        mine = [one.status for one in self.invocations.stored.values() if one.function_id == function.id]
+        counts = {status.value: mine.count(status) for status in Status if status.terminal}
+        waits = (sum(counts.values()), *(0,) * (len(BOUNDS_MS) - 1))
+        series = (*(0,) * (int(window.length.total_seconds()) // window.step_s - 1), sum(counts.values()))
+        ended = FunctionStats(function.id, function.name, Tally(**counts, waits=waits, runs=waits), series)
+        return StatsLine(ended, mine.count(Status.QUEUED), mine.count(Status.RUNNING), 0.0)
 
 
 class Services:
@@ -284,6 +311,7 @@ class Services:
         self.health = Health()
         self.measuring = Measuring()
         self.metrics = Metrics()
+        self.stats = Stats(self.functions, self.invocations)
 
     def close(self) -> None:
         """Nothing is open."""
