@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from faas.db import measures
+from faas.db import measures, stats
 from faas.db.database import Database
 from faas.db.measures import Measures
+from faas.db.stats import Totals
 from faas.errors import DatabaseDown
 
 T = TypeVar("T")
@@ -32,10 +33,15 @@ class Measuring:
 
     def __init__(self, database: Database, lease_s: float) -> None:
         self._platform = Kept(lambda: measures.take(database, lease_s))
+        self._totals = Kept(lambda: stats.totals(database))
 
     def platform(self) -> Measures | None:
         """What the database knows; None where it does not answer."""
         return self._platform.get()
+
+    def totals(self) -> Totals | None:
+        """What the functions' invocations have added up to; None where the database does not answer."""
+        return self._totals.get()
 
 
 class Kept(Generic[T]):

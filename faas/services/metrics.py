@@ -11,9 +11,11 @@ from importlib.metadata import version
 from prometheus_client.metrics_core import Metric
 
 from faas.db.measures import Measures
+from faas.db.stats import Totals
 from faas.errors import BrokerDown
 from faas.queueing.reporter import Reporter
 from faas.queueing.sums import Sums
+from faas.services import function_metrics
 from faas.telemetry import catalogue, exposition
 from faas.telemetry.counts import Counts
 from faas.telemetry.exposition import gauge, gauges
@@ -30,7 +32,7 @@ class Metrics:
     Args:
         counts: this process's.
         reporter: sends them to Redis.
-        platform: what the database knows; None where it does not answer.
+        platform, totals: what the database knows; None where it does not answer.
         forget_s: sums that are not known here are removed after so long.
     """
 
@@ -39,11 +41,12 @@ class Metrics:
         counts: Counts,
         reporter: Reporter,
         platform: Callable[[], Measures | None],
+        totals: Callable[[], Totals | None],
         *,
         forget_s: float = _FORGET_SECONDS,
     ) -> None:
         self._counts, self._reporter = counts, reporter
-        self._platform, self._forget_s = platform, forget_s
+        self._platform, self._totals, self._forget_s = platform, totals, forget_s
         self._lock = threading.Lock()
         # Since when (monotonic) a field has been there that is not known here.
         self._unknown: dict[str, float] = {}
@@ -77,7 +80,7 @@ class Metrics:
         return exposition.text(lambda: self._collect(known))
 
     def _collect(self, routes: frozenset[str]) -> Iterator[Metric]:
-        sums, platform = self._read(), self._platform()
+        sums, platform, totals = self._read(), self._platform(), self._totals()
         yield gauges("faas_build_info", "The version of the platform.", "version", {version("faas-platform"): 1})
         yield gauge("faas_database_up", "Whether PostgreSQL answers.", float(platform is not None))
         yield gauge("faas_broker_up", "Whether Redis answers.", float(sums is not None))
@@ -86,6 +89,8 @@ class Metrics:
             yield from self._counted(sums, routes)
         if platform is not None:
             yield from _of_platform(platform)
+        if totals is not None:
+            yield from function_metrics.families(totals)
 
     def _read(self) -> Sums | None:
         try:

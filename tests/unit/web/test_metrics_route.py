@@ -8,6 +8,8 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from faas.db.stats import Total, Totals
+from faas.domain.stats import BOUNDS_MS, Tally
 from faas.embedded.ports import free_port
 from faas.queueing.reporter import Reporter
 from faas.services.metrics import Metrics
@@ -22,7 +24,14 @@ def metrics(services, redis_url):
 
     def make(url=redis_url):
         counts = Counts()
-        made.append(Metrics(counts, Reporter(counts, url, "controller", 60.0), services.measuring.platform))
+        made.append(
+            Metrics(
+                counts,
+                Reporter(counts, url, "controller", 60.0),
+                services.measuring.platform,
+                services.measuring.totals,
+            )
+        )
         return made[-1]
 
     yield make
@@ -64,10 +73,44 @@ def test_the_platform_is_told(client, redis_url):
 
 def test_what_is_away_is_left_out_and_said(services, metrics):
     services.metrics = metrics(f"redis://127.0.0.1:{free_port()}/0")
-    services.measuring.measures = None
+    services.measuring.measures = services.measuring.sums = None
     found = scrape(create_app(services).test_client())
     assert (found["faas_database_up",], found["faas_broker_up",]) == (0, 0)
     assert {name for name, *_ in found} == {"faas_database_up", "faas_broker_up", "faas_build_info"}
+
+
+def test_functions_are_told_by_name_and_those_without_a_series_together(client, services):
+    places = {bound: BOUNDS_MS.index(bound) for bound in (16, 1024, 2**31 - 1)}
+    runs = tuple(places_of(places.values()))
+    tally = Tally(succeeded=3, failed=2, cold_starts=1, init_ms=1500, runs=runs, run_ms=70_000, admissions=5)
+    services.measuring.sums = Totals([Total("default", "f", tally), Total(None, None, Tally(timed_out=4))], 2.5)
+    found = scrape(client)
+    mine, others = (("function", "f"), ("namespace", "default")), (("function", "*"), ("namespace", "*"))
+    assert found["faas_function_invocations_total", *mine, ("status", "succeeded")] == 3
+    assert found["faas_function_invocations_total", *mine, ("status", "failed")] == 2
+    assert found["faas_function_invocations_total", *others, ("status", "timed_out")] == 4
+    assert found["faas_function_load_seconds_total", *mine] == 1.5
+    assert found["faas_function_admissions_total", *mine] == 5
+    assert found["faas_function_run_seconds_sum", *mine] == 70
+    bounds = [
+        found["faas_function_run_seconds_bucket", *mine[:1], ("le", bound), *mine[1:]]
+        for bound in ("0.004", "0.016", "1.024", "+Inf")
+    ]
+    assert bounds == [0, 1, 2, 3]
+    assert found["faas_stats_lag_seconds",] == 2.5
+
+
+def places_of(places):
+    """Buckets with one in each of these places."""
+    return [int(number in set(places)) for number in range(len(BOUNDS_MS))]
+
+
+def test_a_scrape_of_a_thousand_functions_takes_a_moment(client, services):
+    tally = Tally(*range(11), waits=tuple(range(len(BOUNDS_MS))), runs=tuple(range(len(BOUNDS_MS))))
+    services.measuring.sums = Totals([Total("default", f"function-{n}", tally) for n in range(1000)], 2.5)
+    began = time.monotonic()
+    client.get("/metrics")
+    assert time.monotonic() - began < 10
 
 
 def test_requests_are_counted_by_route_method_and_status(client, create):
@@ -119,7 +162,11 @@ def test_odd_requests_add_no_series(client):
 def test_what_nobody_knows_for_long_is_removed(services, redis_url):
     counts = Counts()
     metrics = Metrics(
-        counts, Reporter(counts, redis_url, "controller", 60.0), services.measuring.platform, forget_s=0.05
+        counts,
+        Reporter(counts, redis_url, "controller", 60.0),
+        services.measuring.platform,
+        services.measuring.totals,
+        forget_s=0.05,
     )
     with redis.Redis.from_url(redis_url, decode_responses=True) as broker:
         broker.hset("faas:metrics", '["faas_unheard_of"]', 1)
