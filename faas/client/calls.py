@@ -62,6 +62,22 @@ def invoke(body: Mapping[str, Any], key: str | None, wait: float = 0.0) -> Call:
     return Call("POST", "/invoke", json=dict(body), headers=headers, repeatable=True, hold=wait)
 
 
+def get_function(ref: str) -> Call:
+    """`GET /functions/{ref}`."""
+    return Call("GET", function_path(ref), repeatable=True)
+
+
+def delete_function(ref: str) -> Call:
+    """`DELETE /functions/{ref}`."""
+    return Call("DELETE", function_path(ref))
+
+
+def page(path: str, given: Mapping[str, Any], cursor: str | None) -> Call:
+    """A page of a list; the first where there is no cursor."""
+    params = {name: value for name, value in {**given, "cursor": cursor}.items() if value is not None}
+    return Call("GET", path, params=params, repeatable=True)
+
+
 def batch(items: list[dict[str, Any]]) -> Call:
     """`POST /invoke/batch`."""
     key = {"Idempotency-Key": new_key()}
@@ -81,6 +97,21 @@ def replay(invocation_id: str, revision: str) -> Call:
     return Call("POST", path, params={"revision": revision}, headers=headers, repeatable=True)
 
 
+def cancel(invocation_id: str) -> Call:
+    """`POST /invocations/{id}/cancel`."""
+    return Call("POST", f"{invocation_path(invocation_id)}/cancel")
+
+
+def events(invocation_id: str) -> Call:
+    """`GET /invocations/{id}/events`."""
+    return Call("GET", f"{invocation_path(invocation_id)}/events", repeatable=True)
+
+
+def logs(invocation_id: str) -> Call:
+    """`GET /invocations/{id}/logs`."""
+    return Call("GET", f"{invocation_path(invocation_id)}/logs", repeatable=True)
+
+
 def follow(invocation_id: str, last_event_id: str | None) -> Call:
     """`GET /invocations/{id}/logs?follow=true`. The server speaks every 10 s at least."""
     return _follow(invocation_path(invocation_id), last_event_id, {})
@@ -97,6 +128,35 @@ def _follow(path: str, last_event_id: str | None, params: dict[str, str]) -> Cal
     return Call("GET", f"{path}/logs", params=params, headers=headers, repeatable=True, hold=LONGEST_HOLD_S)
 
 
+def set_secret(name: str, value: str) -> Call:
+    """`PUT /secrets/{name}`."""
+    return Call("PUT", _secret_path(name), json={"value": value})
+
+
+def list_secrets() -> Call:
+    """`GET /secrets`."""
+    return Call("GET", "/secrets", repeatable=True)
+
+
+def delete_secret(name: str) -> Call:
+    """`DELETE /secrets/{name}`."""
+    return Call("DELETE", _secret_path(name))
+
+
+def anything(
+    method: str,
+    path: str,
+    json: Any,
+    params: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+    hold: float,
+) -> Call:
+    """Any call; `GET` and what has an Idempotency-Key may be sent again."""
+    names = {name.lower() for name in headers or ()}
+    repeatable = method.upper() in ("GET", "HEAD", "OPTIONS") or "idempotency-key" in names
+    return Call(method.upper(), path, json, params, dict(headers or {}), repeatable, hold)
+
+
 def function_path(ref: str) -> str:
     """Where a function is."""
     return f"/functions/{quote(ref, safe='')}"
@@ -105,6 +165,10 @@ def function_path(ref: str) -> str:
 def invocation_path(invocation_id: str) -> str:
     """Where an invocation is."""
     return f"/invocations/{quote(invocation_id, safe='')}"
+
+
+def _secret_path(name: str) -> str:
+    return f"/secrets/{quote(name, safe='')}"
 
 
 def new_key() -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from faas.client import calls
+from faas.client.batches import Batches
 from faas.client.calls import Duration
 from faas.client.functions import Functions
 from faas.client.handle import Handle, slice_of
@@ -82,9 +83,7 @@ class Client:
             ConnectionFailed: no answer came.
             ProblemError: the API refused; its subclasses are the statuses.
         """
-        names = {name.lower() for name in headers or ()}
-        repeatable = method.upper() in ("GET", "HEAD", "OPTIONS") or "idempotency-key" in names
-        return self._transport.send(Call(method.upper(), path, json, params, dict(headers or {}), repeatable, hold))
+        return self._transport.send(calls.anything(method, path, json, params, headers, hold))
 
     def invoke(
         self,
@@ -169,8 +168,8 @@ class Client:
             return_exceptions: give a failure as a value in its place, instead of raising it.
             options: `headers`, `timeout`, `expires_in` as in `invoke`, for each.
         """
-        mapper = Mapper(self._transport, self.invocations, function, options, window)
-        handles = mapper.in_order(payloads) if ordered else mapper.as_ended(payloads)
+        mapper = Mapper(self._transport, self.invocations, Batches(function, options, payloads, window))
+        handles = mapper.in_order() if ordered else mapper.as_ended()
         # Closed here and now: left to the garbage collector, the mapper's threads would end at any time, maybe in one of themselves.
         with contextlib.closing(handles):
             for handle in handles:

@@ -15,7 +15,7 @@ from faas.client.records import Function, LogLine
 from faas.client.sse import Reader
 from faas.client.transport import Transport
 
-_LOOK_S = 0.2
+LOOK_S = 0.2
 
 
 class Functions:
@@ -48,7 +48,7 @@ class Functions:
 
     def get(self, ref: str) -> Function:
         """One function. Raises NotFound."""
-        return self._one(Call("GET", calls.function_path(ref), repeatable=True))
+        return self._one(calls.get_function(ref))
 
     def list(self, *, name: str | None = None, limit: int = 200) -> Iterator[Function]:
         """All functions, newest first, page by page as they are asked for."""
@@ -57,7 +57,7 @@ class Functions:
 
     def delete(self, ref: str) -> None:
         """Delete a function: its queued invocations are cancelled, running ones finish. Raises NotFound."""
-        self._transport.send(Call("DELETE", calls.function_path(ref)))
+        self._transport.send(calls.delete_function(ref))
 
     def follow(self, ref: str, last: int = 0, dropped: Callable[[int], None] | None = None) -> Iterator[LogLine]:
         """What all invocations of a function print, while they print it, without end; each line names its invocation.
@@ -82,7 +82,7 @@ class Functions:
         while (found := self.get(ref)).state == "building":
             if time.monotonic() >= deadline:
                 raise WaitTimeout(f"The function {ref} is still building after {timeout:g} s.")
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
         return found
 
     def _one(self, call: Call) -> Function:

@@ -13,7 +13,7 @@ from faas.client.records import Event, Invocation, LogLine
 if TYPE_CHECKING:
     from faas.client.invocations import Invocations
 
-_LEAST_PAUSE_S = 0.2
+LEAST_PAUSE_S = 0.2
 
 
 class Handle:
@@ -61,8 +61,8 @@ class Handle:
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"The invocation {self.id} is {self._record.status} after {timeout:g} s.")
             # A controller that stops answers early, and the next one may not be there yet.
-            if time.monotonic() - asked < min(hold, _LEAST_PAUSE_S):
-                time.sleep(_LEAST_PAUSE_S)
+            if time.monotonic() - asked < min(hold, LEAST_PAUSE_S):
+                time.sleep(LEAST_PAUSE_S)
         return self._record
 
     def record(self) -> Invocation:

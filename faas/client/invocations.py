@@ -9,13 +9,10 @@ from typing import Any, Literal
 from faas.client import calls
 from faas.client.errors import ConnectionFailed, Unavailable
 from faas.client.handle import Handle
-from faas.client.policy import Again, Call
+from faas.client.policy import RECONNECT_S, RECONNECTS, Again, Call
 from faas.client.records import Event, Invocation, LogLine
 from faas.client.sse import Ended, Reader
 from faas.client.transport import Transport
-
-_RECONNECTS = 20
-_RECONNECT_S = 1.0
 
 
 class Invocations:
@@ -47,8 +44,7 @@ class Invocations:
 
     def cancel(self, invocation_id: str) -> Invocation:
         """Cancel one. Raises Conflict where it has ended."""
-        path = f"{calls.invocation_path(invocation_id)}/cancel"
-        return Invocation.from_json(self._transport.send(Call("POST", path)).json())
+        return Invocation.from_json(self._transport.send(calls.cancel(invocation_id)).json())
 
     def replay(self, invocation_id: str, revision: Literal["pinned", "newest"] = "pinned") -> Handle:
         """Run one that has ended once more, with its own revision or the function's newest."""
@@ -57,14 +53,12 @@ class Invocations:
 
     def events(self, invocation_id: str) -> list[Event]:  # type: ignore[valid-type]  # the class has a `list`
         """What happened to one, in order."""
-        path = f"{calls.invocation_path(invocation_id)}/events"
-        document = self._transport.send(Call("GET", path, repeatable=True)).json()
+        document = self._transport.send(calls.events(invocation_id)).json()
         return [Event.from_json(one) for one in document["events"]]
 
     def logs(self, invocation_id: str) -> str:
         """What its last attempt printed."""
-        path = f"{calls.invocation_path(invocation_id)}/logs"
-        return self._transport.send(Call("GET", path, repeatable=True)).text
+        return self._transport.send(calls.logs(invocation_id)).text
 
     def follow(self, invocation_id: str) -> Iterator[LogLine]:
         """Its log line by line, while it is printed, until it has ended. A connection that breaks is made again where the last line was.
@@ -83,12 +77,12 @@ def followed(transport: Transport, reader: Reader, call: Callable[[], Call], wha
         call: the next connection's.
         what: whose log it is, for the error's message.
     """
-    left = _RECONNECTS
+    left = RECONNECTS
     while True:
         try:
             with transport.stream(call()) as response:
                 for line in reader.read(response.iter_lines()):
-                    left = _RECONNECTS
+                    left = RECONNECTS
                     yield line
         except Ended:
             return
@@ -99,17 +93,17 @@ def followed(transport: Transport, reader: Reader, call: Callable[[], Call], wha
             if left == 0:
                 raise
         if left == 0:
-            raise ConnectionFailed(f"The log of {what} broke off {_RECONNECTS} times.")
+            raise ConnectionFailed(f"The log of {what} broke off {RECONNECTS} times.")
         left -= 1
-        time.sleep(_RECONNECT_S)
+        time.sleep(RECONNECT_S)
 
 
 def pages(transport: Transport, path: str, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The items of a list, over all its pages."""
-    params = {name: value for name, value in given.items() if value is not None}
+    cursor = None
     while True:
-        document = transport.send(Call("GET", path, params=params, repeatable=True)).json()
+        document = transport.send(calls.page(path, given, cursor)).json()
         yield from document["items"]
-        if not document["next_cursor"]:
+        cursor = document["next_cursor"]
+        if not cursor:
             return
-        params["cursor"] = document["next_cursor"]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import tenacity
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+# How often a followed log is connected to again without a line in between, and the pause before.
+RECONNECTS, RECONNECT_S = 20, 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # A platform that asks for more than this is asked again sooner: nobody who waits for an answer wants to sleep for an hour.
 _LONGEST_RETRY_AFTER_S = 60.0
@@ -123,6 +125,13 @@ def broken(call: Call, settings: Settings, error: Exception) -> Exception:
         return failed
     never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return Again(failed) if never_sent or call.repeatable else failed
+
+
+def limits() -> httpx.Limits:
+    """Of a pool of connections."""
+    import httpx
+
+    return httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=10.0)
 
 
 def strategy(retries: int, patience: float | None = None) -> dict[str, Any]:

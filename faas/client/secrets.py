@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from faas.client.policy import Call
+from faas.client import calls
 from faas.client.records import Secret
 from faas.client.transport import Transport
 
@@ -22,17 +20,13 @@ class Secrets:
             Conflict: the server has no key to encrypt with.
             Invalid: the name or the value can't be taken.
         """
-        return Secret.from_json(self._transport.send(Call("PUT", _path(name), json={"value": value})).json())
+        return Secret.from_json(self._transport.send(calls.set_secret(name, value)).json())
 
     def list(self) -> list[Secret]:
         """All of them, by name. No call gives a value back."""
-        answer = self._transport.send(Call("GET", "/secrets", repeatable=True)).json()
+        answer = self._transport.send(calls.list_secrets()).json()
         return [Secret.from_json(item) for item in answer["items"]]
 
     def delete(self, name: str) -> None:
         """Remove a secret. Raises NotFound, and Conflict while a function is bound to it."""
-        self._transport.send(Call("DELETE", _path(name)))
-
-
-def _path(name: str) -> str:
-    return f"/secrets/{quote(name, safe='')}"
+        self._transport.send(calls.delete_secret(name))

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from faas.client.policy import Again, Call, Settings, broken, judge, strategy
+from faas.client.policy import Again, Call, Settings, broken, judge, limits, strategy
 
 if TYPE_CHECKING:
     import httpx
@@ -19,8 +19,7 @@ class Transport:
         import httpx
 
         self._settings = settings
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=10.0)
-        self._http = httpx.Client(base_url=settings.url, headers=settings.headers(), limits=limits)
+        self._http = httpx.Client(base_url=settings.url, headers=settings.headers(), limits=limits())
 
     def send(self, call: Call, patience: float | None = None) -> httpx.Response:
         """The answer of a call, read whole.

@@ -192,12 +192,51 @@ def test_the_client_for_asyncio(cluster: Cluster) -> None:
             with pytest.raises(FunctionRaised, match="no x"):
                 await client.call(bad, "x")
             assert [event.type for event in await handles[0].events()][-1] == "ended"
-            assert (await client.function(function)).id == function
+            assert (await client.functions.get(function)).id == function
             delayed = await client.invoke(function, 1, delay="1h")
             assert await delayed.status() == "queued"
             await delayed.cancel()
             with pytest.raises(Cancelled):
                 await delayed.result(PATIENCE)
-            assert [line.text async for line in handles[0].follow()] == []
+            assert [line.text async for line in handles[0].logs(follow=True)] == []
+
+    asyncio.run(go())
+
+
+def test_the_client_for_asyncio_keeps_functions_and_maps(cluster: Cluster, tmp_path: Path) -> None:
+    name = f"life-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "main.py").write_text(INCREMENT)
+
+    async def go() -> None:
+        async with AsyncClient(cluster.url()) as client:
+            made = await client.functions.create(name, "python", tmp_path, timeout="5s")
+            try:
+                assert (await client.functions.wait(name)).state == "active"
+                assert [one async for one in client.map(name, range(700), window=300)] == list(range(1, 701))
+                ended = [one async for one in client.map(name, range(30), ordered=False)]
+                assert sorted(ended) == list(range(1, 31))
+                failures = [one async for one in client.map(name, ["x", 1], return_exceptions=True)]
+                assert (type(failures[0]), failures[1]) == (FunctionRaised, 2)
+                endless = client.map(name, itertools.count(), window=20)
+                assert [await anext(endless) for _ in range(50)] == list(range(1, 51))
+                await endless.aclose()  # type: ignore[attr-defined]
+                changed = await client.functions.update(name, code="def handler(event, context):\n    print('seen')\n")
+                assert changed.revision == 2
+                assert [one.id async for one in client.functions.list(name=name)] == [made.id]
+                handle = await client.invoke(name)
+                await handle.wait(PATIENCE)
+                newest = await anext(client.invocations.list(function=name, limit=3))
+                assert (newest.id, await handle.logs()) == (handle.id, "seen\n")
+                again = await client.handle(handle.id).replay("newest")
+                assert (await again.wait(PATIENCE)).replay_of == handle.id
+                shown = client.functions.follow(name, last=1)
+                assert (await anext(shown)).invocation_id == again.id
+                await shown.aclose()  # type: ignore[attr-defined]
+                assert isinstance(await client.secrets.list(), list)
+                assert (await client.request("GET", "/health/live")).status_code == 200
+            finally:
+                await client.functions.delete(name)
+            with pytest.raises(NotFound):
+                await client.functions.get(name)
 
     asyncio.run(go())

@@ -41,6 +41,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         "environment": {},
         "metadata": {},
         "secrets": {},
+        "http": {"public": False, "cors": None},
     }
 
 
@@ -76,6 +77,28 @@ team = { name = "billing", people = 3 }
     )
 
 
+def test_how_it_is_reached_by_http_can_be_said(tmp_path: Path) -> None:
+    text = """
+[http]
+public = true
+[http.cors]
+allow_origins = ["https://App.example"]
+allow_methods = ["get", "POST"]
+max_age = 60
+"""
+    assert load(tmp_path, LEAST + text).fields["http"] == {
+        "public": True,
+        "cors": {
+            "allow_origins": ["https://app.example"],
+            "allow_methods": ["GET", "POST"],
+            "allow_headers": ["*"],
+            "max_age": "1m",
+            "allow_credentials": False,
+        },
+    }
+    assert load(tmp_path, LEAST + "[http]\n").fields["http"] == {"public": False, "cors": None}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -99,6 +122,20 @@ team = { name = "billing", people = 3 }
         (LEAST.replace('"python"', '"go"').replace("main.", "-"), "faas.toml:3: handler: must be the program's name"),
         (LEAST + 'source = "nowhere"\n', "faas.toml:4: source: is no folder"),
         ('name = "hello"\nruntime = "python"\n', "faas.toml: handler: is missing"),
+        (LEAST + '[http]\npublic = "yes"\n', "faas.toml:5: http.public: must be true or false (is 'yes')"),
+        (LEAST + "[http]\npublik = true\n", "faas.toml:5: http.publik: is unknown; did you mean http.public?"),
+        (LEAST + "[http.cors]\n", "faas.toml:4: http.cors: must be a table with allow_origins"),
+        (LEAST + "http = { cors = 1 }\n", "faas.toml:4: http.cors: must be a table with allow_origins"),
+        (LEAST + '[http.cors]\nmax_age = "1m"\n', "faas.toml:4: http.cors: allow_origins is missing"),
+        (
+            LEAST + '[http.cors]\nallow_origins = ["app.example"]\n',
+            "faas.toml:5: http.cors.allow_origins: 'app.example' is not right; it must be such as [\"https://app.example\"]",
+        ),
+        (LEAST + "[http.cors]\nallow_origins = []\n", "http.cors.allow_origins: must be a list of 1 to 50 texts"),
+        (
+            LEAST + '[http]\ncors = { allow_origins = ["*"], allow_credentials = true }\n',
+            'faas.toml:5: http.cors.allow_credentials: must not be together with the origin "*"',
+        ),
         ("name = ", "is no TOML: Invalid value (at "),
     ],
 )
