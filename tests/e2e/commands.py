@@ -62,6 +62,14 @@ class Shell:
             "TERM": "xterm",
         }
 
+    def install(self) -> str:
+        """A PATH on which the command is by its name: whether it is installed is not the question."""
+        programs = self.folder / "bin"
+        programs.mkdir(exist_ok=True)
+        (programs / "faas").write_text(f'#!/bin/sh\nexec {sys.executable} -m faas.cli "$@"\n')
+        (programs / "faas").chmod(0o755)
+        return f"{programs}:{self.environment['PATH']}"
+
     def faas(self, *arguments: str, stdin: str = "", **environment: str) -> Done:
         """Run `faas` to its end."""
         done = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,19 +40,16 @@ def examples(command: click.Command, *names: str) -> Iterator[tuple[str, str]]:
             assert found is not None
             yield from examples(found, *names, name)
     else:
-        yield from ((" ".join(names), example) for example in getattr(command, "examples", ()))
+        given = getattr(command, "examples", ())
+        assert given, f"the help of faas {' '.join(names)} has no example"
+        yield from ((" ".join(names), example) for example in given)
 
 
 @pytest.fixture
 def shell(cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
     """A folder in which the examples find what they name."""
     made = Shell(cluster, tmp_path)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    # Whether the command is installed is not the question.
-    (programs / "faas").write_text(f'#!/bin/sh\nexec {sys.executable} -m faas.cli "$@"\n')
-    (programs / "faas").chmod(0o755)
-    made.environment["PATH"] = f"{programs}:{made.environment['PATH']}"
+    made.environment["PATH"] = made.install()
     (tmp_path / "event.json").write_text('{"name": "Ada"}')
     cluster.sql("CREATE DATABASE examples")
     try:

@@ -97,3 +97,22 @@ def test_what_a_function_prints_does_nothing_to_the_terminal(shell: Shell) -> No
         assert screen.end() == 0
     assert "\x1b[31mred" in screen.text
     assert "\x1b]0;owned\x07" in shell.ok("logs", "greeter").out
+
+
+def test_bash_completes_commands_options_and_functions(shell: Shell) -> None:
+    shell.ok("deploy", "greeter")
+    with shell.terminal("bash", "--norc", "--noprofile", "-i", PATH=shell.install(), PS1="ready> ") as screen:
+        screen.expect("ready> ")
+        screen.type('eval "$(faas completion bash)"; echo loa""ded\n')
+        screen.expect("loaded")
+        for typed, completed in (
+            ("depl", "deploy "),
+            ("deploy --wat", "deploy --watch "),
+            ("invoke gree", "invoke greeter "),
+        ):
+            screen.type(f"faas {typed}\t")
+            screen.expect(f"faas {completed}")
+            # Away with the line.
+            screen.type("\x15")
+        screen.type("exit\n")
+        assert screen.end() == 0
