@@ -14,7 +14,7 @@ _SUM = ", ".join(f"coalesce(sum(s.{name}), 0)::bigint AS {name}" for name in STA
 _ENDED = "coalesce(s.succeeded, 0) + coalesce(s.failed, 0) + coalesce(s.timed_out, 0) + coalesce(s.cancelled, 0)"
 _OF_ONE = "AND s.function_id = %(function)s"
 _SPAN = """SELECT date_bin(%(step)s * interval '1 second', clock_timestamp(), 'epoch') + %(step)s * interval '1 second' - %(length)s AS since,
-    coalesce(stats_until, clock_timestamp() - %(length)s) AS until FROM platform"""
+    coalesce(stats_until, clock_timestamp() - %(length)s) AS until, clock_timestamp() AS now FROM platform"""
 _WINDOW = f"""
     SELECT s.function_id, f.name, {_SUM} FROM function_stats s JOIN functions f ON f.id = s.function_id
     WHERE s.step_s = %(step)s AND s.at >= %(since)s AND f.namespace = %(namespace)s {{only}}
@@ -70,7 +70,8 @@ def read(database: Database, namespace: str, window: Window, *, function_id: str
         FunctionStats(str(row.function_id), row.name, _tally(row), series.get(str(row.function_id), empty))
         for row in found[:limit]
     )
-    return Stats(window, span.since, span.until, functions, len(found) > limit)
+    lag_s = max(0.0, (span.now - span.until).total_seconds())
+    return Stats(window, span.since, span.until, lag_s, functions, len(found) > limit)
 
 
 def totals(database: Database) -> Totals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -79,12 +79,18 @@ class FunctionStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The functions in a window that ends at `until`: what ended later is not counted yet. The busiest first; `more`: there were others."""
+    """The functions in a window, the busiest first.
+
+    Attributes:
+        since: when its first step begins. until: what ended later is not counted yet; that was `lag_s` ago.
+        more: there were others.
+    """
 
     window: Window
     since: datetime
     until: datetime
-    functions: tuple[FunctionStats, ...] = field(default=())
+    lag_s: float
+    functions: tuple[FunctionStats, ...] = ()
     more: bool = False
 
 

@@ -26,11 +26,12 @@ class StatsLine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The functions of a namespace, the busiest first; `more`: there are others. What ended after `until` is not counted yet."""
+    """The functions of a namespace, the busiest first; `more`: there are others. What ended after `until`, `lag_s` ago, is not counted yet."""
 
     window: Window
     since: datetime
     until: datetime
+    lag_s: float
     lines: tuple[StatsLine, ...]
     more: bool
 
@@ -61,9 +62,8 @@ class StatsOfFunctions:
         silent = (0,) * (int(window.length.total_seconds()) // window.step_s)
         # What has ended nothing, and has something in hand, may be stuck: it must not be missing.
         lines += [_line(FunctionStats(one.function_id, one.name, Tally(), silent), one) for one in _oldest(busy)]
-        return Report(
-            window, found.since, found.until, tuple(lines[:limit]), not nobody and (found.more or len(lines) > limit)
-        )
+        more = not nobody and (found.more or len(lines) > limit)
+        return Report(window, found.since, found.until, found.lag_s, tuple(lines[:limit]), more)
 
 
 def _of(busy: Iterable[Busy], namespace: str, function_id: str | None) -> dict[str, Busy]:

@@ -246,6 +246,10 @@ COMPONENTS: dict[str, dict[str, Any]] = {
             "window": _words(Window),
             "since": _INSTANT,
             "until": {**_INSTANT, "description": "What ended later is not counted yet."},
+            "lag_ms": {
+                **_COUNT,
+                "description": "How long ago that was. More than a few seconds: the clock does not run.",
+            },
             "step_s": {"type": "integer", "minimum": 1},
             "items": {"type": "array", "items": _STATS_ITEM},
             "more": {"type": "boolean", "description": "There are others than these."},
@@ -378,6 +382,7 @@ STATS_EXAMPLE: dict[str, Any] = {
     "window": "5m",
     "since": "2026-01-02T03:00:00.000Z",
     "until": "2026-01-02T03:04:58.123Z",
+    "lag_ms": 1200,
     "step_s": 10,
     "items": [
         {

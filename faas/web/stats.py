@@ -33,6 +33,7 @@ def shown(report: Report) -> dict[str, Any]:
         "window": report.window.value,
         "since": render.instant(report.since),
         "until": render.instant(report.until),
+        "lag_ms": round(report.lag_s * 1000),
         "step_s": report.window.step_s,
         "items": [_item(line) for line in report.lines],
         "more": report.more,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import flask_migrate
 import psycopg2
 import pytest
-from factories import accept, claimed, function, invocation, succeeded
+from factories import accept, claimed, eventually, function, invocation, run_sql, succeeded
 
 from faas.db import invocations, platform
 from faas.db.database import Database
@@ -89,6 +90,30 @@ def test_two_deploys_at_once_migrate_once(fresh_database_url):
     deploys = [subprocess.Popen(command) for _ in range(2)]
     assert [one.wait(120) for one in deploys] == [0, 0]
     assert count(fresh_database_url, "SELECT count(*) FROM platform") == 1
+
+
+def test_an_index_of_the_ends_is_made_beside_those_who_write(fresh_database_url):
+    database = Database(fresh_database_url)
+    first, second = (invocation(database, function(database).id) for _ in range(2))
+    migrate.downgrade(fresh_database_url, "0010")
+    upgrading = threading.Thread(target=migrate.upgrade, args=(fresh_database_url,))
+    write = "UPDATE invocations SET worker_id = 'w' WHERE id = %s"
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%%' AND wait_event_type = 'Lock' AND datname = current_database()"
+    with database.begin() as tx:
+        tx.run(write, (first.id,))
+        upgrading.start()
+        with database.autocommit() as other:
+            eventually(lambda: other.one(waiting))
+        # Behind an index that is made in the ordinary way this would wait, for the time that `Database` allows.
+        run_sql(database, write, second.id)
+    upgrading.join(120)
+    assert not upgrading.is_alive()
+    parts = """FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid AND indisvalid WHERE inhparent = 'invocations_ended'::regclass"""
+    months = "FROM pg_partition_tree('invocations') WHERE isleaf"
+    assert count(fresh_database_url, f"SELECT count(*) {parts}") == count(
+        fresh_database_url, f"SELECT count(*) {months}"
+    )
+    database.close()
 
 
 def test_a_database_without_tables_is_named_so(fresh_database_url):

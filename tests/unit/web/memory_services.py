@@ -226,7 +226,7 @@ class Health:
 
 
 class Access:
-    def caller(self, key: str | None) -> Caller:
+    def caller(self, key: str | None, *, late_s: float = 0.0) -> Caller:
         if key is not None:
             raise Unauthorized("No key was made.")
         return ANYBODY
@@ -288,7 +288,7 @@ class Stats:
         lines = [
             self._line(one, window) for one in self.functions.stored.values() if function in (None, one.id, one.name)
         ]
-        return Report(window, now - window.length, now, tuple(lines[:limit]), len(lines) > limit)
+        return Report(window, now - window.length, now, 0.0, tuple(lines[:limit]), len(lines) > limit)
 
     def _line(self, function: Function, window: Window) -> StatsLine:
         mine = [one.status for one in self.invocations.stored.values() if one.function_id == function.id]
