@@ -106,6 +106,8 @@ class Pool:
         self._busy: dict[str, Held] = {}  # by the sandbox's id
         self._used_mb = 0
         self._queue: deque[_Wait] = deque()  # calls that wait for memory
+        self._in_use: Counter[tuple[str, int]] = Counter()  # sandboxes that are busy, by revision
+        self._tell_of_idle: Callable[[tuple[str, int]], None] = lambda _: None
         self._waiting: Counter[tuple[str, int]] = Counter()  # calls in `acquire`, by revision
         self._wanting_start = 0  # calls that have memory, and wait for the turn to start a sandbox
         self._closed = False
@@ -128,6 +130,26 @@ class Pool:
                 self._keep_alive.called(key[0], time.monotonic())
                 self._counts.add(SANDBOXES_TAKEN, "warm")
             return warm
+
+    def reuse(self, sandbox: Sandbox) -> bool:
+        """Whether a busy sandbox may go on with another call of its revision, without being given back in between; not past calls that wait for it."""
+        usable = sandbox.usable
+        with self._lock:
+            held = self._busy.get(sandbox.id)
+            if held is None or not usable or self._closed or self._waiting[held.key]:
+                return False
+            self._keep_alive.called(held.key[0], time.monotonic())
+            self._counts.add(SANDBOXES_TAKEN, "warm")
+            return True
+
+    def in_use(self, key: tuple[str, int]) -> int:
+        """How many sandboxes of a revision are busy."""
+        with self._lock:
+            return self._in_use[key]
+
+    def tell_of_idle(self, tell: Callable[[tuple[str, int]], None]) -> None:
+        """Name who is told of each sandbox (by its revision) that has become idle, by the thread that gave it back."""
+        self._tell_of_idle = tell
 
     def acquire(
         self, revision: Revision, *, timeout_s: float, given_up: Callable[[], bool] = lambda: False
@@ -166,7 +188,7 @@ class Pool:
         """Give a sandbox back after its call: kept for the next one where it is usable, else destroyed (by another thread)."""
         usable = sandbox.usable
         with self._lock:
-            held = self._busy.pop(sandbox.id, None)
+            held = self._no_longer_busy(sandbox)
             if held is None:
                 return
             seconds = self._keep_alive.seconds_for(held.key[0])
@@ -176,11 +198,13 @@ class Pool:
                 self._changed.notify_all()
             else:
                 self._drop(held, "idle" if usable else "unusable")
+                return
+        self._tell_of_idle(held.key)
 
     def discard(self, sandbox: Sandbox) -> None:
         """Destroy a sandbox (by another thread) in place of giving it back."""
         with self._lock:
-            held = self._busy.pop(sandbox.id, None)
+            held = self._no_longer_busy(sandbox)
             if held is not None:
                 self._drop(held, "unusable")
 
@@ -215,6 +239,7 @@ class Pool:
             for held in [*self._idle.clear(), *self._busy.values()]:
                 self._drop(held, "given_up")
             self._busy.clear()
+            self._in_use.clear()
             self._close_later(self._stems.take_all())
             self._changed.notify_all()
             self._work.notify_all()
@@ -305,7 +330,7 @@ class Pool:
         with self._lock:
             closed = self._closed
             if not closed:
-                self._busy[sandbox.id] = Held(sandbox, wait.key, wait.memory_mb)
+                self._now_busy(Held(sandbox, wait.key, wait.memory_mb))
         if closed:
             sandbox.close()
             raise SandboxError("the pool of sandboxes is closed")
@@ -314,10 +339,22 @@ class Pool:
         """The most recently used idle sandbox of a revision, now busy; dead ones are dropped on the way."""
         while (held := self._idle.newest(key)) is not None:
             if held.sandbox.usable:
-                self._busy[held.sandbox.id] = held
+                self._now_busy(held)
                 return held.sandbox
             self._drop(held, "unusable")
         return None
+
+    def _now_busy(self, held: Held) -> None:
+        self._busy[held.sandbox.id] = held
+        self._in_use[held.key] += 1
+
+    def _no_longer_busy(self, sandbox: Sandbox) -> Held | None:
+        held = self._busy.pop(sandbox.id, None)
+        if held is not None:
+            self._in_use[held.key] -= 1
+            if not self._in_use[held.key]:
+                del self._in_use[held.key]
+        return held
 
     def _take_stem(self, kind: Kind) -> Sandbox | None:
         sandbox, dead = self._stems.take(kind)

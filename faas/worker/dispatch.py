@@ -28,8 +28,9 @@ log = logging.getLogger("faas.worker")
 _BATCH = 64
 _PAUSE_SECONDS = 0.5
 
-# Runs a claim without a thread, if that can be done now: the claim, where its end is waited for, and what is to be called when it is over.
-Board = Callable[[Claim, str | None, Callable[[], None]], bool]
+# Runs a claim without a thread, if that can be done now or in a moment: the claim, where its end is waited for, and what is to be called when it is
+# over, or when it needs a thread after all.
+Board = Callable[[Claim, str | None, Callable[[], None], Callable[[], None]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,25 +200,39 @@ class Dispatcher:
         self._free.release()
 
     def _pass_on(self, arrival: Arrival, claim: Claim | None) -> None:
-        """To a thread, with its claim. What does not reach one gives its place back."""
+        """To the lane or a thread, with its claim. What does not reach one gives its place back."""
         try:
             if claim is not None:
                 if not self._boarded(arrival, claim):
-                    self._claims[claim.invocation_id] = claim
-                    arrival.go_on()
+                    self._go_on(arrival, claim)
                 return
         except Exception:
-            log.exception("a message of %s was lost", arrival.invocation_id)
-            # Held no more: the worker's keeper ends it as a stray.
-            self._claims.pop(arrival.invocation_id, None)
+            self._lost(arrival)
         self._free.release()
+
+    def _go_on(self, arrival: Arrival, claim: Claim) -> None:
+        self._claims[claim.invocation_id] = claim
+        arrival.go_on()
+
+    def _lost(self, arrival: Arrival) -> None:
+        log.exception("a message of %s was lost", arrival.invocation_id)
+        # Held no more: the worker's keeper ends it as a stray.
+        self._claims.pop(arrival.invocation_id, None)
 
     def _boarded(self, arrival: Arrival, claim: Claim) -> bool:
         def over() -> None:
             self._free.release()
             arrival.ended()
 
-        if self._board is None or not self._board(claim, arrival.reply_to, over):
+        def turned_away() -> None:
+            arrival.ended()
+            try:
+                self._go_on(arrival, claim)
+            except Exception:
+                self._lost(arrival)
+                self._free.release()
+
+        if self._board is None or not self._board(claim, arrival.reply_to, over, turned_away):
             return False
         arrival.begun()
         return True

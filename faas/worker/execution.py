@@ -47,21 +47,29 @@ def run(context: Context, invocation_id: str, reply_to: str | None = None) -> En
             dispatcher.done()
 
 
-def board(context: Context, lane: Lane, claim: Claim, reply_to: str | None, over: Callable[[], None]) -> bool:
-    """Run a claimed invocation without a thread, where a warm sandbox of it is idle.
+def board(
+    context: Context,
+    lane: Lane,
+    claim: Claim,
+    reply_to: str | None,
+    over: Callable[[], None],
+    turned_away: Callable[[], None],
+) -> bool:
+    """Run a claimed invocation without a thread, where a warm sandbox of it is idle, or is about to be.
 
     Args:
         over: called when the call is over, before its end is written.
+        turned_away: called in its place where the call waited for a sandbox, and is to be given to a thread.
 
     Returns:
-        Whether it runs; otherwise nothing has happened.
+        Whether it runs or waits; otherwise nothing has happened.
     """
 
     def done(running: Running, outcome: Outcome) -> None:
         over()
         _finish(context, running, _judged(running, outcome), reply_to)
 
-    return lane.begin(claim, done)
+    return lane.begin(claim, done, turned_away)
 
 
 def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str | None) -> None:

@@ -1,14 +1,16 @@
 """The lane of warm calls: one thread that serves all sandboxes whose calls need nothing but an answer (PERFORMANCE.md).
 
 A thread for each call spends more on taking turns under the interpreter's lock than on the call. So a claim for which a warm sandbox is idle is begun
-here by whoever claimed it, its answer is awaited with all others' by one `epoll`, and its end is written by a thread that groups commits. What takes
-long (loading code, a sandbox that died or was not left clean) is the business of threads.
+here by whoever claimed it, its answer is awaited with all others' by one `epoll`, and its end is written by a thread that groups commits. Where all are
+busy and one will be free in a moment, the call stands and waits for it (`faas.worker.patience`). What takes long (loading code, a sandbox that died or
+was not left clean) is the business of threads.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
+import math
 import os
 import select
 import threading
@@ -24,13 +26,17 @@ from faas.errors import PlatformError
 from faas.sandbox.call import Call
 from faas.sandbox.engine import RunningCall, Sandbox
 from faas.sandbox.pool import Pool
-from faas.worker.running import Running, RunningSet
+from faas.worker.patience import TURNED_AWAY_S, Patience, Standing
+from faas.worker.running import Reason, Running, RunningSet
 
 log = logging.getLogger("faas.worker")
 
 _SLOW_THREADS = 4
 # Edges, so that a descriptor is registered once for its sandbox's life, and what an idle sandbox prints wakes nobody twice.
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+# A call that was stopped before it had a sandbox; why is known to who stopped it, and judged by it.
+_NOT_BEGUN = outcomes.failed(outcomes.SANDBOX_ERROR, "The call was stopped before it began.")
 
 Done = Callable[[Running, Outcome], None]
 
@@ -67,13 +73,25 @@ class Lane:
         # Descriptors to be read once more, and those that had something when nobody was under way there.
         self._again: dict[int, str] = {}
         self._missed: set[int] = set()
+        self._patience = Patience(len(os.sched_getaffinity(0)))
         self._stopping = False
         self._slow = ThreadPoolExecutor(_SLOW_THREADS, thread_name_prefix="lane-slow")
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
+        self._pool.tell_of_idle(self._serve)
         self._thread.start()
+
+    def hand_back(self) -> None:
+        """Send away all that wait, as handed back. Nothing is begun any more by now."""
+        with self._lock:
+            everyone = []
+            while (standing := self._patience.late(math.inf)) is not None:
+                everyone.append(standing)
+        for standing in everyone:
+            standing.running.stop(Reason.HANDED_BACK)
+            self._tell(standing.done, standing.running, _NOT_BEGUN)
 
     def stop(self) -> None:
         """Wait for the calls that are under way, and end. Nothing is begun any more by now."""
@@ -86,30 +104,82 @@ class Lane:
         self._epoll.close()
         os.close(self._wake)
 
-    def begin(self, claim: Claim, done: Done) -> bool:
-        """Run a claimed invocation, if a warm sandbox of it is idle.
+    def begin(self, claim: Claim, done: Done, turned_away: Callable[[], None] | None = None) -> bool:
+        """Run a claimed invocation, if a warm sandbox of it is idle, or will be in a moment.
 
         Args:
             done: called from a thread of the lane with what became of it.
+            turned_away: called from a thread of the lane where it waited for nothing, and is to go another way; None where it is not to wait.
 
         Returns:
-            Whether it was begun; otherwise nothing has happened.
+            Whether it was begun, or waits; otherwise nothing has happened.
         """
-        sandbox = self._pool.take_warm(claim.revision.key)
-        if sandbox is None:
+        key = claim.revision.key
+        sandbox = self._pool.take_warm(key)
+        if sandbox is not None:
+            running = self._running.add(claim)
+            if self._begin_in(sandbox, running, done):
+                return True
+            self._running.remove(running)
             return False
-        running = self._running.add(claim)
+        return turned_away is not None and self._stand(claim, done, turned_away)
+
+    def _begin_in(self, sandbox: Sandbox, running: Running, done: Done) -> bool:
+        claim = running.claim
         running.cancel.attach(sandbox)
         try:
             call = sandbox.begin(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
         except PlatformError:
             # It died while it was idle: the way with a thread finds another, or starts one.
             running.cancel.detach()
-            self._running.remove(running)
             self._pool.discard(sandbox)
             return False
         self._board(_Passenger(running, sandbox, call, done))
         return True
+
+    def _stand(self, claim: Claim, done: Done, turned_away: Callable[[], None]) -> bool:
+        key = claim.revision.key
+        in_use = self._pool.in_use(key)
+        with self._lock:
+            if not self._patience.is_worth_it(key, in_use):
+                return False
+            until = time.monotonic() + TURNED_AWAY_S
+            self._patience.stand(Standing(self._running.add(claim), done, turned_away, until))
+            early = until < self._sleeps_until
+        if early:
+            os.eventfd_write(self._wake, 1)
+        # One that became idle in between was offered to nobody.
+        self._serve(key)
+        return True
+
+    def _serve(self, key: tuple[str, int]) -> None:
+        """Give idle sandboxes of a revision to those who wait for one."""
+        while self._patience.anybody(key) and (sandbox := self._pool.take_warm(key)) is not None:
+            self._hand_over(sandbox, key)
+
+    def _hand_over(self, sandbox: Sandbox, key: tuple[str, int]) -> None:
+        """Give a sandbox that the pool has as busy to the next who waits; to the pool where nobody does."""
+        while True:
+            with self._lock:
+                standing = self._patience.next(key)
+            if standing is None:
+                self._pool.release(sandbox)
+                return
+            if standing.running.cancel.requested:
+                self._tell(standing.done, standing.running, _NOT_BEGUN)
+            elif self._begin_in(sandbox, standing.running, standing.done):
+                return
+            else:
+                self._turn_away(standing)
+                return
+
+    def _turn_away(self, standing: Standing) -> None:
+        if standing.running.cancel.requested:
+            self._tell(standing.done, standing.running, _NOT_BEGUN)
+            return
+        # Entered elsewhere first: what is held nowhere is ended as a stray.
+        standing.turned_away()
+        self._running.remove(standing.running)
 
     def _board(self, passenger: _Passenger) -> None:
         sandbox, deadline = passenger.sandbox, passenger.call.deadline
@@ -156,6 +226,9 @@ class Lane:
             heapq.heappop(self._deadlines)
         now = time.monotonic()
         self._sleeps_until = self._deadlines[0][0] if self._deadlines else now + 60
+        earliest = self._patience.earliest()
+        if earliest is not None:
+            self._sleeps_until = min(self._sleeps_until, earliest)
         return max(0.0, self._sleeps_until - now)
 
     def _is_under_way(self, entry: tuple[float, str]) -> bool:
@@ -193,10 +266,18 @@ class Lane:
                     late.append(self._passengers[entry[1]])
         for passenger in late:
             self._arrived(passenger)
+        while True:
+            with self._lock:
+                standing = self._patience.late(now)
+            if standing is None:
+                return
+            self._turn_away(standing)
 
     def _arrived(self, passenger: _Passenger) -> None:
+        claim, call = passenger.running.claim, passenger.call
         with self._lock:
             del self._passengers[passenger.sandbox.id]
+            self._patience.took(claim.revision.key, time.monotonic() - call.began)
         try:
             plain = passenger.sandbox.is_plain(passenger.call)
         except Exception:
@@ -217,8 +298,15 @@ class Lane:
             log.exception("a call ended in a way that nobody foresaw")
             outcome = outcomes.failed(outcomes.SANDBOX_ERROR, "The platform failed; its log has the reason.")
         running.cancel.detach()
-        self._pool.release(passenger.sandbox)
+        key = running.claim.revision.key
+        if self._patience.anybody(key) and self._pool.reuse(passenger.sandbox):
+            self._hand_over(passenger.sandbox, key)
+        else:
+            self._pool.release(passenger.sandbox)
+        self._tell(passenger.done, running, outcome)
+
+    def _tell(self, done: Done, running: Running, outcome: Outcome) -> None:
         try:
-            passenger.done(running, outcome)
+            done(running, outcome)
         except Exception:
             log.exception("an outcome was lost", extra={"fields": {"invocation_id": running.claim.invocation_id}})

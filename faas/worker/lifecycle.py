@@ -93,6 +93,9 @@ def _stop(**_: Any) -> None:
     transport.hand_to(None)
     if context.dispatcher:
         context.dispatcher.stop()
+    if context.lane:
+        context.lane.hand_back()
+    if context.dispatcher:
         context.dispatcher.hand_back(context.endings)
     if context.lane:
         # Celery waits for its own threads alone. The grace bounds this one too.

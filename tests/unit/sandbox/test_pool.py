@@ -454,6 +454,34 @@ def test_only_an_idle_sandbox_is_had_without_waiting_and_not_past_who_waits(make
         assert waiting.result(PATIENCE_S) == (used, False)
 
 
+def test_a_sandbox_goes_on_without_being_given_back_but_not_past_who_waits(make: Make) -> None:
+    pool, mine = make(memory_mb=128), revision()
+    sandbox = cold(pool, mine)
+    assert pool.in_use(mine.key) == 1
+    assert pool.reuse(sandbox)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(pool.acquire, mine, timeout_s=60)
+        until(lambda: not pool.reuse(sandbox))
+        pool.release(sandbox)
+        assert waiting.result() == (sandbox, False)
+    sandbox.usable = False
+    assert not pool.reuse(sandbox)
+    pool.release(sandbox)
+    assert pool.in_use(mine.key) == 0
+    assert not pool.reuse(sandbox)
+
+
+def test_each_sandbox_that_becomes_idle_is_told_of(make: Make) -> None:
+    pool, mine = make(), revision()
+    told: list[tuple[str, int]] = []
+    pool.tell_of_idle(told.append)
+    first, second = cold(pool, mine), cold(pool, mine)
+    pool.release(first)
+    second.usable = False
+    pool.release(second)
+    assert told == [mine.key]
+
+
 def test_a_dead_stem_cell_is_not_handed_out(make: Make, engine: MemoryEngine) -> None:
     pool = make(stem_cells=1, warm=(Runtime.PYTHON,))
     until(lambda: sum(pool.stats().stem_cells.values()) == 1)

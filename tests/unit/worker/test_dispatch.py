@@ -62,7 +62,7 @@ def test_a_claim_that_is_taken_on_board_needs_no_thread(database, publisher, sai
     opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=2)
     aboard = queue.Queue()
 
-    def board(claim, reply_to, over):
+    def board(claim, reply_to, over, turned_away):
         if claim.payload == '"cold"':
             return False
         aboard.put((claim.invocation_id, reply_to, over))
@@ -86,6 +86,27 @@ def test_a_claim_that_is_taken_on_board_needs_no_thread(database, publisher, sai
     over()
     assert said.get(timeout=60) == third
     assert told == ["begun", "ended"]
+    opened.stop()
+
+
+def test_a_claim_that_waited_on_board_for_nothing_goes_to_a_thread_and_keeps_its_place(database, publisher, said):
+    made, sent_away, told = function(database), queue.Queue(), []
+    opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=1)
+    opened.start(lambda claim, reply_to, over, turned_away: sent_away.put(turned_away) or True)
+    mine, second = (invocation(database, made.id).id for _ in range(2))
+    opened.arrived(
+        Arrival(mine, lambda: said.put(mine), None, lambda: told.append("begun"), lambda: told.append("ended"))
+    )
+    arrive(opened, said, second)
+    sent_away.get(timeout=60)()
+    assert said.get(timeout=60) == mine
+    assert opened.held() == {(mine, 1)}
+    assert told == ["begun", "ended"]
+    assert opened.take(mine).attempt == 1
+    with pytest.raises(queue.Empty):
+        sent_away.get(timeout=0.3)
+    opened.done()
+    sent_away.get(timeout=60)
     opened.stop()
 
 

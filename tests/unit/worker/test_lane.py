@@ -11,6 +11,7 @@ from factories import eventually
 
 from faas.db import attempts
 from faas.domain.invocation import Status
+from faas.worker import lane
 from faas.worker.running import Reason
 
 CODE = b"""
@@ -18,6 +19,8 @@ import os, sys, time
 
 def handler(event, context):
     print("got", event)
+    if event == "nap":
+        time.sleep(0.5)
     if event == "sleep":
         time.sleep(60)
     if event == "exit":
@@ -167,3 +170,82 @@ def test_it_stops_when_what_is_under_way_has_ended(open_bench):
     assert context.lane.begin(mine, lambda *_: done.set())
     context.lane.stop()
     assert done.is_set()
+
+
+@pytest.fixture
+def busy(fast, claim):
+    """The one sandbox of a revision whose calls are known to be quick, in use."""
+    first = claim('"first"')
+    warm(fast.context, first.revision)
+    run(fast.context, first)
+    return fast.context.pool.take_warm(first.revision.key)
+
+
+@pytest.fixture
+def stand(fast, claim):
+    """Begin a call that has to wait: its claim, and what becomes of it."""
+
+    def one(payload='"mine"'):
+        mine, told = claim(payload), queue.Queue()
+        assert fast.context.lane.begin(mine, lambda *end: told.put(end), lambda: told.put("turned away"))
+        return mine, told
+
+    return one
+
+
+def test_quick_calls_wait_for_the_sandbox_that_is_busy_in_turn(fast, busy, stand, monkeypatch):
+    monkeypatch.setattr(lane, "TURNED_AWAY_S", 60)
+    waiting = [stand(str(n)) for n in range(3)]
+    assert all(told.empty() for _, told in waiting)
+    assert len(fast.context.running) == 3
+    fast.context.pool.release(busy)
+    ends = [told.get(timeout=60) for _, told in waiting]
+    assert [outcome.result for _, outcome in ends] == ["0", "1", "2"]
+    assert [outcome.logs for _, outcome in ends] == [b"got 0\n", b"got 1\n", b"got 2\n"]
+    eventually(lambda: fast.context.pool.stats().idle == 1)
+
+
+def test_a_sandbox_goes_from_one_call_to_the_next_that_waits(fast, claim, stand, monkeypatch):
+    monkeypatch.setattr(lane, "TURNED_AWAY_S", 60)
+    first, ended = claim('"first"'), queue.Queue()
+    warm(fast.context, first.revision)
+    run(fast.context, first)
+    nap = claim('"nap"')
+    assert fast.context.lane.begin(nap, lambda *end: ended.put(end))
+    _, told = stand()
+    assert ended.get(timeout=60)[1].result == '"nap"'
+    assert told.get(timeout=60)[1].result == '"mine"'
+
+
+def test_who_waits_for_nothing_is_turned_away_and_held_nowhere(fast, busy, stand):
+    _, told = stand()
+    assert told.get(timeout=60) == "turned away"
+    eventually(lambda: len(fast.context.running) == 0)
+    fast.context.pool.release(busy)
+    assert fast.context.pool.stats().idle == 1
+
+
+def test_calls_of_unknown_length_do_not_wait(fast, claim):
+    mine = claim("1")
+    warm(fast.context, mine.revision)
+    busy = fast.context.pool.take_warm(mine.revision.key)
+    assert not fast.context.lane.begin(mine, lambda *_: None, lambda: None)
+    fast.context.pool.release(busy)
+
+
+def test_a_call_that_is_stopped_while_it_waits_costs_no_sandbox(fast, busy, stand, monkeypatch):
+    monkeypatch.setattr(lane, "TURNED_AWAY_S", 60)
+    mine, told = stand()
+    fast.context.running.stop(mine.invocation_id, Reason.CANCELLED)
+    fast.context.pool.release(busy)
+    assert told.get(timeout=60)[0].reason is Reason.CANCELLED
+    assert fast.context.pool.take_warm(mine.revision.key) is busy
+    fast.context.pool.release(busy)
+
+
+def test_who_waits_when_the_worker_stops_is_handed_back(fast, busy, stand, monkeypatch):
+    monkeypatch.setattr(lane, "TURNED_AWAY_S", 60)
+    _, told = stand()
+    fast.context.lane.hand_back()
+    assert told.get(timeout=60)[0].reason is Reason.HANDED_BACK
+    fast.context.pool.release(busy)
