@@ -35,7 +35,7 @@ from faas.client.errors import (
     WaitTimeout,
 )
 from faas.client.handle import Handle
-from faas.client.records import Event, Function, Invocation, LogLine
+from faas.client.records import Event, Function, FunctionStats, Invocation, LogLine, Stats, Times
 
 if TYPE_CHECKING:
     from faas.client.aio import AsyncClient
@@ -52,6 +52,7 @@ __all__ = [
     "Forbidden",
     "Function",
     "FunctionRaised",
+    "FunctionStats",
     "Handle",
     "Invalid",
     "Invocation",
@@ -60,7 +61,9 @@ __all__ = [
     "NotFound",
     "PlatformFailed",
     "ProblemError",
+    "Stats",
     "TimedOut",
+    "Times",
     "TooLarge",
     "TooManyRequests",
     "Unauthorized",

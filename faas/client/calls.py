@@ -128,6 +128,11 @@ def _follow(path: str, last_event_id: str | None, params: dict[str, str]) -> Cal
     return Call("GET", f"{path}/logs", params=params, headers=headers, repeatable=True, hold=LONGEST_HOLD_S)
 
 
+def stats(function: str | None, window: str, limit: int) -> Call:
+    """`GET /stats`."""
+    return page("/stats", {"function_id": function, "window": window, "limit": limit}, None)
+
+
 def set_secret(name: str, value: str) -> Call:
     """`PUT /secrets/{name}`."""
     return Call("PUT", _secret_path(name), json={"value": value})

@@ -17,7 +17,7 @@ from faas.client.handle import Handle, slice_of
 from faas.client.invocations import Invocations
 from faas.client.mapping import Mapper
 from faas.client.policy import Call, Settings
-from faas.client.records import Invocation
+from faas.client.records import Invocation, Stats
 from faas.client.secrets import Secrets
 from faas.client.transport import Transport
 
@@ -177,6 +177,16 @@ class Client:
                 if failure is not None and not return_exceptions:
                     raise failure
                 yield failure if failure is not None else handle.result()
+
+    def stats(self, function: str | None = None, window: str = "1h", limit: int = 50) -> Stats:
+        """What the functions have done of late: counts by status, times, what is queued and runs.
+
+        Args:
+            function: only this one, by id or name; of one that is not there nothing is told.
+            window: `1m`, `5m`, `1h` or `24h` back from now.
+            limit: at most so many, the busiest; 200 at most.
+        """
+        return Stats.from_json(self._transport.send(calls.stats(function, window, limit)).json())
 
     def _accepted(self, call: Call) -> Handle:
         record = Invocation.from_json(self._transport.send(call).json())

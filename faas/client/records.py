@@ -135,5 +135,80 @@ class LogLine(_Record):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Times(_Record):
+    """Milliseconds, off by less than a fifth; None where nothing was started."""
+
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStats(_Record):
+    """A function in a window of time.
+
+    Attributes:
+        ended: how many invocations ended in it; the following four are parts of that.
+        platform_failures: of the failed ones, those by a fault of the platform.
+        init_ms: loading the code on a cold start, on the average; None where there was none.
+        duration_ms, queue_ms: how long they ran, and how long they waited before.
+        queued, running: now. oldest_queued_ms: for how long the oldest that is queued has been due.
+        series: how many ended in each step of the window, oldest first.
+    """
+
+    function_id: str
+    function_name: str
+    ended: int
+    succeeded: int
+    failed: int
+    timed_out: int
+    cancelled: int
+    platform_failures: int
+    cold_starts: int
+    init_ms: int | None
+    duration_ms: Times
+    queue_ms: Times
+    queued: int
+    running: int
+    oldest_queued_ms: int
+    series: list[int]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The value of an item of `GET /stats`."""
+        known = {field.name: document.get(field.name) for field in fields(cls)}
+        times = {name: Times.from_json(document[name]) for name in ("duration_ms", "queue_ms")}
+        return cls(**{**known, **times})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(_Record):
+    """What functions have done of late.
+
+    Attributes:
+        until: what ended later is not counted yet; that was `lag_ms` ago. step_s: seconds of each number of a series.
+        functions: those that ended something in the window or have something in hand, the busiest first. more: there are others.
+    """
+
+    window: str
+    since: datetime
+    until: datetime
+    lag_ms: int
+    step_s: int
+    functions: list[FunctionStats]
+    more: bool
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The value of `GET /stats`."""
+        since, until = (datetime.fromisoformat(document[name]) for name in ("since", "until"))
+        functions = [FunctionStats.from_json(item) for item in document["items"]]
+        return cls(
+            document["window"], since, until, document["lag_ms"], document["step_s"], functions, document["more"]
+        )
+
+
 def _value(name: str, value: Any) -> Any:
     return datetime.fromisoformat(value) if name.endswith("_at") and isinstance(value, str) else value

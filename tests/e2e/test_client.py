@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import PATIENCE, WITH_ONE_ENGINE, WORK, Cluster
+from e2e.cluster import PATIENCE, WITH_ONE_ENGINE, WORK, Cluster, eventually
 from faas.client import (
     AsyncClient,
     Cancelled,
@@ -22,6 +22,7 @@ from faas.client import (
     FunctionRaised,
     Invalid,
     NotFound,
+    Stats,
     TimedOut,
     WaitTimeout,
 )
@@ -179,6 +180,31 @@ def test_who_waits_survives_a_controller_that_is_killed(client: Client, cluster:
     cluster.begin("controller1")
     waiter.join(PATIENCE)
     assert found[0]["token"] == "t"
+
+
+def test_statistics_count_what_has_ended(client: Client, cluster: Cluster) -> None:
+    made = cluster.deploy(RAISE)
+    cluster.invoke(made)
+
+    def counted() -> Stats | None:
+        found = client.stats(made, "5m")
+        return found if any(one.ended for one in found.functions) else None
+
+    told = eventually(counted, "it is counted")
+    (one,) = told.functions
+    assert (told.window, told.step_s, told.more, len(one.series), sum(one.series)) == ("5m", 10, False, 30, 1)
+    assert (one.function_id, one.ended, one.failed, one.succeeded, one.cold_starts) == (made, 1, 1, 0, 1)
+    assert one.duration_ms.p50 is not None
+    assert told.since < told.until
+    assert client.stats("nobody").functions == []
+    with pytest.raises(Invalid):
+        client.stats(window="2h")
+
+    async def ask() -> Stats:
+        async with AsyncClient(cluster.url()) as other:
+            return await other.stats(made, "24h")
+
+    assert asyncio.run(ask()).functions[0].ended == 1
 
 
 def test_the_client_for_asyncio(cluster: Cluster) -> None:

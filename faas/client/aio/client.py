@@ -20,7 +20,7 @@ from faas.client.batches import Batches
 from faas.client.calls import Duration
 from faas.client.handle import slice_of
 from faas.client.policy import Call, Settings
-from faas.client.records import Invocation
+from faas.client.records import Invocation, Stats
 
 if TYPE_CHECKING:
     import httpx
@@ -126,6 +126,10 @@ class AsyncClient:
                 if failure is not None and not return_exceptions:
                     raise failure
                 yield failure if failure is not None else await handle.result()
+
+    async def stats(self, function: str | None = None, window: str = "1h", limit: int = 50) -> Stats:
+        """What the functions have done of late; the arguments are those of `Client.stats`."""
+        return Stats.from_json((await self._transport.send(calls.stats(function, window, limit))).json())
 
     async def _accepted(self, call: Call) -> AsyncHandle:
         record = Invocation.from_json((await self._transport.send(call)).json())
