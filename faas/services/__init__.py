@@ -78,7 +78,7 @@ class Services:
             audit=Audit(database),
             health=Health(database, publisher, storage, settings.worker_lease),
             measuring=measuring,
-            metrics=Metrics(counts, reporter, measuring.platform, measuring.totals),
+            metrics=Metrics(counts, reporter, measuring),
             stats=StatsOfFunctions(database, measuring),
             secrets=Secrets(database, Vault(settings.secrets_keys), functions),
             database=database,

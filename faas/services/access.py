@@ -45,19 +45,22 @@ class Access:
         self._closed, self._open_until = not may_be_open, 0.0
         self._used: dict[str, float] = {}
 
-    def caller(self, key: str | None) -> Caller:
+    def caller(self, key: str | None, *, late_s: float = 0.0) -> Caller:
         """Who calls with a key, or without one.
+
+        Args:
+            late_s: while PostgreSQL does not answer, what was found so long ago at most will do.
 
         Raises:
             Unauthorized: there is none and the server is not open, or it is no good.
             DatabaseDown: that can't be told now.
         """
         if key is None:
-            if self.is_open():
+            if self.is_open(late_s):
                 return ANYBODY
             raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
         prefix = prefix_of(key)
-        found = self._find(prefix) if prefix is not None else None
+        found = self._find(prefix, late_s) if prefix is not None else None
         if found is None or not matches(key, found[1]):
             raise Unauthorized("The key is not known, or not good any more.")
         self._note(found[0])
@@ -68,14 +71,18 @@ class Access:
         """Whether a key was ever made. Raises DatabaseDown."""
         return keys.any_made(self._database)
 
-    def is_open(self) -> bool:
-        """Whether calls without a key are taken now. What was closed stays closed."""
+    def is_open(self, late_s: float = 0.0) -> bool:
+        """Whether calls without a key are taken now. What was closed stays closed. `late_s`: as for `caller`."""
         if self._closed:
             return False
         now = time.monotonic()
         if now >= self._open_until:
-            self._closed = self.is_made()
-            self._open_until = now + REMEMBERED_S
+            try:
+                self._closed = self.is_made()
+                self._open_until = now + REMEMBERED_S
+            except DatabaseDown:
+                if now >= self._open_until + late_s:
+                    raise
         return not self._closed
 
     def create(
@@ -144,12 +151,18 @@ class Access:
             self._known.pop(key.prefix, None)
         return key
 
-    def _find(self, prefix: str) -> tuple[Key, bytes] | None:
+    def _find(self, prefix: str, late_s: float) -> tuple[Key, bytes] | None:
         now = time.monotonic()
         with self._lock:
             remembered = self._known.get(prefix)
         if remembered is None or remembered.until < now:
-            remembered = _Remembered(keys.living(self._database, prefix), now + REMEMBERED_S)
+            try:
+                known = keys.living(self._database, prefix)
+            except DatabaseDown:
+                if remembered is None or now >= remembered.until + late_s:
+                    raise
+                return remembered.known
+            remembered = _Remembered(known, now + REMEMBERED_S)
             with self._lock:
                 self._known[prefix] = remembered
                 self._known.move_to_end(prefix)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
 from prometheus_client.metrics_core import Metric
 
 from faas.db.measures import Measures
-from faas.db.stats import Totals
 from faas.errors import BrokerDown
 from faas.queueing.reporter import Reporter
 from faas.queueing.sums import Sums
 from faas.services import function_metrics
+from faas.services.measuring import Measuring
 from faas.telemetry import catalogue, exposition
 from faas.telemetry.counts import Counts
 from faas.telemetry.exposition import gauge, gauges
@@ -32,7 +32,7 @@ class Metrics:
     Args:
         counts: this process's.
         reporter: sends them to Redis.
-        platform, totals: what the database knows; None where it does not answer.
+        measuring: what the database knows.
         forget_s: sums that are not known here are removed after so long.
     """
 
@@ -40,13 +40,12 @@ class Metrics:
         self,
         counts: Counts,
         reporter: Reporter,
-        platform: Callable[[], Measures | None],
-        totals: Callable[[], Totals | None],
+        measuring: Measuring,
         *,
         forget_s: float = _FORGET_SECONDS,
     ) -> None:
         self._counts, self._reporter = counts, reporter
-        self._platform, self._totals, self._forget_s = platform, totals, forget_s
+        self._measuring, self._forget_s = measuring, forget_s
         self._lock = threading.Lock()
         # Since when (monotonic) a field has been there that is not known here.
         self._unknown: dict[str, float] = {}
@@ -80,16 +79,16 @@ class Metrics:
         return exposition.text(lambda: self._collect(known))
 
     def _collect(self, routes: frozenset[str]) -> Iterator[Metric]:
-        sums, platform, totals = self._read(), self._platform(), self._totals()
+        sums, is_up = self._read(), self._measuring.database_up()
         yield gauges("faas_build_info", "The version of the platform.", "version", {version("faas-platform"): 1})
-        yield gauge("faas_database_up", "Whether PostgreSQL answers.", float(platform is not None))
+        yield gauge("faas_database_up", "Whether PostgreSQL answers.", float(is_up))
         yield gauge("faas_broker_up", "Whether Redis answers.", float(sums is not None))
         if sums is not None:
             yield gauge("faas_broker_messages", "Messages in Redis that no worker has taken.", sums.backlog)
             yield from self._counted(sums, routes)
-        if platform is not None:
+        if is_up and (platform := self._measuring.platform()) is not None:
             yield from _of_platform(platform)
-        if totals is not None:
+        if is_up and (totals := self._measuring.totals()) is not None:
             yield from function_metrics.families(totals)
 
     def _read(self) -> Sums | None:

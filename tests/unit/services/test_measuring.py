@@ -24,7 +24,8 @@ def test_it_is_measured_at_most_once_a_second_and_is_not_stale_for_long(services
 
 def test_what_is_away_is_none():
     database = Database(f"postgresql://postgres@127.0.0.1:{free_port()}/faas")
-    assert Measuring(database, 10.0).platform() is None
+    measuring = Measuring(database, 10.0)
+    assert (measuring.database_up(), measuring.platform(), measuring.totals()) == (False, None, None)
     database.close()
 
 

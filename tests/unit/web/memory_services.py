@@ -262,6 +262,9 @@ class Measuring:
         )
         self.sums: Totals | None = Totals([], None)
 
+    def database_up(self) -> bool:
+        return self.measures is not None
+
     def platform(self) -> Measures | None:
         return self.measures
 

@@ -28,8 +28,7 @@ def metrics(services, redis_url):
             Metrics(
                 counts,
                 Reporter(counts, url, "controller", 60.0),
-                services.measuring.platform,
-                services.measuring.totals,
+                services.measuring,
             )
         )
         return made[-1]
@@ -164,8 +163,7 @@ def test_what_nobody_knows_for_long_is_removed(services, redis_url):
     metrics = Metrics(
         counts,
         Reporter(counts, redis_url, "controller", 60.0),
-        services.measuring.platform,
-        services.measuring.totals,
+        services.measuring,
         forget_s=0.05,
     )
     with redis.Redis.from_url(redis_url, decode_responses=True) as broker:
