@@ -1,4 +1,7 @@
-"""What `/metrics` tells of functions: what `faas.db.rollup` has added up of their invocations, whoever ran them."""
+"""What `/metrics` tells of functions: what `faas.db.rollup` has added up of their invocations, whoever ran them.
+
+A function has some forty lines, at several microseconds each in the library: those of a function that has ended nothing since the last scrape are kept.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from prometheus_client.metrics_core import Metric
 
 from faas.db.stats import Total, Totals
 from faas.domain.stats import BOUNDS_MS, Tally
+from faas.telemetry import exposition
 from faas.telemetry.counts import bound_text
-from faas.telemetry.exposition import gauge
 
 # Those of `BOUNDS_MS` that are told, in milliseconds: by steps of four to a quarter of an hour.
 _TOLD_MS = tuple(bound for bound in BOUNDS_MS if bound in {4**n for n in range(11)})
@@ -22,10 +25,29 @@ _OTHERS = "*"
 _FUNCTION = ("namespace", "function")
 
 
-def families(totals: Totals) -> Iterator[Metric]:
-    """All metrics of functions."""
-    if totals.lag_s is not None:
-        yield gauge("faas_stats_lag_seconds", "How old the numbers by function are.", max(0.0, totals.lag_s))
+class FunctionMetrics:
+    """Tells of functions. Any thread may use it."""
+
+    def __init__(self) -> None:
+        # By labels: what a function's lines were made of, and its lines by the heads of its metrics.
+        self._kept: dict[tuple[str, str], tuple[Tally, dict[str, str]]] = {}
+
+    def text(self, totals: Totals) -> str:
+        """All metrics of functions, in the form that `exposition.CONTENT_TYPE` names."""
+        before, kept = self._kept, {}
+        sections: dict[str, list[str]] = {head: [] for head in exposition.sections(_families([]))}
+        for total in totals.functions:
+            known = before.get(_labels(total))
+            if known is None or known[0] != total.tally:
+                known = total.tally, exposition.sections(_families([total]))
+            kept[_labels(total)] = known
+            for head, lines in known[1].items():
+                sections[head].append(lines)
+        self._kept = kept
+        return "".join(part for head, lines in sections.items() for part in (head, *lines))
+
+
+def _families(totals: list[Total]) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "faas_function_invocations", "Invocations that ended, by function and status.", labels=(*_FUNCTION, "status")
     )
@@ -34,7 +56,7 @@ def families(totals: Totals) -> Iterator[Metric]:
     )
     runs = HistogramMetricFamily("faas_function_run_seconds", "How long invocations ran.", labels=_FUNCTION)
     counters = {name: CounterMetricFamily(f"faas_function_{name}", words, labels=_FUNCTION) for name, words, _ in _SUMS}
-    for total in totals.functions:
+    for total in totals:
         labels, tally = _labels(total), total.tally
         for status in ("succeeded", "failed", "timed_out", "cancelled"):
             ended.add_metric((*labels, status), getattr(tally, status))

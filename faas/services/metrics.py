@@ -14,7 +14,7 @@ from faas.db.measures import Measures
 from faas.errors import BrokerDown
 from faas.queueing.reporter import Reporter
 from faas.queueing.sums import Sums
-from faas.services import function_metrics
+from faas.services.function_metrics import FunctionMetrics
 from faas.services.measuring import Measuring
 from faas.telemetry import catalogue, exposition
 from faas.telemetry.counts import Counts
@@ -46,6 +46,7 @@ class Metrics:
     ) -> None:
         self._counts, self._reporter = counts, reporter
         self._measuring, self._forget_s = measuring, forget_s
+        self._functions = FunctionMetrics()
         self._lock = threading.Lock()
         # Since when (monotonic) a field has been there that is not known here.
         self._unknown: dict[str, float] = {}
@@ -75,11 +76,13 @@ class Metrics:
         Args:
             routes: the rules of this application.
         """
-        known = frozenset(routes)
-        return exposition.text(lambda: self._collect(known))
+        known, is_up = frozenset(routes), self._measuring.database_up()
+        told = exposition.text(lambda: self._collect(known, is_up))
+        totals = self._measuring.totals() if is_up else None
+        return told if totals is None else told + self._functions.text(totals).encode()
 
-    def _collect(self, routes: frozenset[str]) -> Iterator[Metric]:
-        sums, is_up = self._read(), self._measuring.database_up()
+    def _collect(self, routes: frozenset[str], is_up: bool) -> Iterator[Metric]:
+        sums = self._read()
         yield gauges("faas_build_info", "The version of the platform.", "version", {version("faas-platform"): 1})
         yield gauge("faas_database_up", "Whether PostgreSQL answers.", float(is_up))
         yield gauge("faas_broker_up", "Whether Redis answers.", float(sums is not None))
@@ -88,8 +91,9 @@ class Metrics:
             yield from self._counted(sums, routes)
         if is_up and (platform := self._measuring.platform()) is not None:
             yield from _of_platform(platform)
-        if is_up and (totals := self._measuring.totals()) is not None:
-            yield from function_metrics.families(totals)
+        totals = self._measuring.totals() if is_up else None
+        if totals is not None and totals.lag_s is not None:
+            yield gauge("faas_stats_lag_seconds", "How old the numbers by function are.", max(0.0, totals.lag_s))
 
     def _read(self) -> Sums | None:
         try:

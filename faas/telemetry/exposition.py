@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, product
 from typing import Final, TypeAlias
@@ -87,6 +88,13 @@ def text(families: Callable[[], Iterable[Metric]]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(families))
     return generate_latest(registry)
+
+
+def sections(families: Iterable[Metric]) -> dict[str, str]:
+    """The same of each metric: by its head (the lines that say what it is) its samples."""
+    parts = re.split("^# HELP ", text(lambda: families).decode(), flags=re.MULTILINE)[1:]
+    split = [part.split("\n", 2) for part in parts]
+    return {f"# HELP {words}\n{kind}\n": samples for words, kind, samples in split}
 
 
 def gauge(name: str, words: str, value: float) -> GaugeMetricFamily:

@@ -449,7 +449,7 @@ def _platform() -> dict[str, dict[str, Any]]:
     example = '# TYPE faas_invocations gauge\nfaas_invocations{stage="running"} 3.0\n'
     metrics = {
         200: {
-            "description": "The platform's numbers, and this process's requests, in Prometheus's text form.",
+            "description": "The platform's numbers, and what all of its processes have counted, in Prometheus's text form.",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": example}},
         }
     }
