@@ -80,7 +80,8 @@ def claim_many(
     with database.autocommit("claim") as tx:
         rows = tx.rows(_CLAIM, (list(ids), worker))
     database.counts.add(CLAIMS, "claimed", by=len(rows))
-    database.counts.add(CLAIMS, "nothing", by=len(ids) - len(rows))
+    if len(rows) < len(ids):
+        database.counts.add(CLAIMS, "nothing", by=len(ids) - len(rows))
     return {claim.invocation_id: claim for claim in (_claim(row, known, worker) for row in rows)}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -20,6 +24,16 @@ def scrape(cluster: Watched) -> dict[Any, float]:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process group that does nothing meanwhile."""
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(pid, signal.SIGCONT)
 
 
 def test_requests_to_several_processes_are_all_in_any_scrape(cluster: Watched) -> None:
@@ -49,6 +63,14 @@ def test_processes_of_every_kind_tell_of_themselves(cluster: Watched) -> None:
     assert found["faas_sandbox_memory_limit_bytes",] == 256 * 2**20
     assert found["faas_process_cpu_seconds_total", ("role", "worker")] > 0
     assert found["faas_reconciler_rounds_total",] > 0
+
+
+def test_a_redis_that_hangs_is_said_in_time(cluster: Watched) -> None:
+    eventually(lambda: scrape(cluster)["faas_broker_up",] == 1, "all is well")
+    with stopped(cluster.pid("redis")):
+        answer = cluster.call("GET", "/metrics", timeout=30)
+    assert "faas_broker_up 0.0" in answer.text
+    assert "faas_database_up 1.0" in answer.text
 
 
 def test_what_a_worker_did_stays_when_it_is_killed_and_what_it_has_goes(cluster: Watched) -> None:
