@@ -29,6 +29,7 @@ from faas.web import (
     replays,
     secrets,
     stats,
+    stats_page,
     trigger,
 )
 
@@ -70,6 +71,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
         health,
         metrics,
         stats,
+        stats_page,
         documents,
         trigger,
         function_logs,

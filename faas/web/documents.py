@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template
 from markupsafe import Markup, escape
 
 from faas.errors import NotFound
-from faas.web import openapi, query, render
+from faas.web import openapi, query, render, stats_page
 from faas.web.auth import caller
 from faas.web.context import services
 
@@ -44,7 +44,7 @@ def docs() -> str:
 
 @blueprint.get("/")
 def dashboard() -> str:
-    """The functions and the latest invocations."""
+    """What the functions have done of late, the functions, and the latest invocations."""
     namespace = caller().namespace
     functions = services().functions.find(name=None, limit=_SHOWN, cursor=None, namespace=namespace)
     invocations = services().invocations.find(
@@ -52,6 +52,7 @@ def dashboard() -> str:
     )
     return render_template(
         "dashboard.html",
+        stats=stats_page.section(_SHOWN),
         functions=[render.function(item) for item in functions.items],
         invocations=[render.invocation_item(item) for item in invocations.items],
     )
@@ -59,7 +60,7 @@ def dashboard() -> str:
 
 @blueprint.get("/ui/functions/<ref>")
 def function_page(ref: str) -> str:
-    """One function and its latest invocations."""
+    """One function, what it has done of late, and its latest invocations."""
     if not query.is_reference(ref):
         raise NotFound("There is no such function.")
     namespace = caller().namespace
@@ -72,6 +73,7 @@ def function_page(ref: str) -> str:
     shown["environment"] = sorted(function.spec.environment)
     return render_template(
         "function.html",
+        stats=stats_page.section(1, function.id),
         function=shown,
         invocations=[render.invocation_item(item) for item in invocations.items],
         pretty=_pretty,

@@ -8,6 +8,7 @@ import pytest
 
 from faas.web import render
 from faas.web.documents import code
+from faas.web.stats_page import bars, milliseconds
 
 
 @pytest.fixture
@@ -109,6 +110,38 @@ def test_the_dashboard_lists_functions_and_invocations_escaped(client, create):
         assert "&lt;b&gt;&amp;" in text
         assert "s3cr3t" not in text
     assert client.get("/ui/functions/nobody").status_code == client.get("/ui/functions/%00").status_code == 404
+
+
+def test_pages_show_what_has_ended_and_load_themselves_again(client, create):
+    create(name="one")
+    create(name="two")
+    client.post("/invoke", json={"function_id": "one"})
+    for path in ("/", "/ui/functions/one"):
+        text = client.get(f"{path}?window=24h").text
+        assert '<meta http-equiv="refresh" content="5">' in text
+        assert re.search(r'href="\?window=24h" aria-current="true"', text)
+        assert "1 ended, at most 1 in 900 s" in text
+        assert text.count("<rect ") == 1
+        held = client.get(f"{path}?refresh=off").text
+        assert "http-equiv" not in held
+        assert 'href="?window=5m&amp;refresh=off"' in held
+    assert "two</a>" in client.get("/").text
+    assert ">two<" not in client.get("/ui/functions/one").text
+    assert "http-equiv" not in client.get("/docs").text
+    assert client.get("/?window=2h").status_code == client.get("/?refresh=never").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (0.0, "0.0 ms"), (9.94, "9.9 ms"), (61.5, "62 ms"), (1250, "1.25 s"), (125_000, "2m05s")],
+)
+def test_times_are_as_people_read_them(value, shown):
+    assert milliseconds(value) == shown
+
+
+def test_a_bar_that_counts_anything_is_seen():
+    assert list(bars([0, 1, 0, 1000])) == [(1, 1, 1), (3, 20, 1000)]
+    assert list(bars([0, 0])) == list(bars([])) == []
 
 
 def test_the_style_sheet_is_there(client):
