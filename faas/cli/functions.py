@@ -59,6 +59,7 @@ def get(app: App, name: str) -> None:
             ("concurrency", f"{found['max_concurrency']} at most"),
             ("network", found["network"]),
             ("attempts", _attempts(retry)),
+            ("http", _http(app, found)),
             ("environment", ", ".join(f"{key}={value}" for key, value in found["environment"].items()) or None),
             ("secrets", ", ".join(f"{key}={name}" for key, name in found.get("secrets", {}).items()) or None),
             ("metadata", found["metadata"] or None),
@@ -104,6 +105,16 @@ def _row(found: dict[str, Any]) -> tuple[Any, ...]:
         memory,
         f"{output.age(found['updated_at'])} ago",
     )
+
+
+def _http(app: App, found: dict[str, Any]) -> str | None:
+    """Where it is plain HTTP, and for whom; None from a server that does not tell."""
+    settings = found.get("http")
+    if settings is None:
+        return None
+    cors = settings["cors"]
+    origins = f", pages of {', '.join(cors['allow_origins'])}" if cors else ""
+    return f"{app.target.url}/fn/{found['name']} ({'public' if settings['public'] else 'not public'}{origins})"
 
 
 def _attempts(retry: dict[str, Any]) -> str:

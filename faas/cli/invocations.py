@@ -37,7 +37,7 @@ def ps(app: App, function: str | None, status: str | None, batch: str | None, li
         output.note("There are no such invocations.")
         return
     headings = ("ID", "FUNCTION", "STATUS", "AGE", "WAITED", "RAN", "ATTEMPTS", "ERROR")
-    output.show_table(headings, map(_row, found), {"ATTEMPTS"})
+    output.show_table(headings, map(_row, found), {"ATTEMPTS"}, spare=("WAITED", "ATTEMPTS", "RAN", "AGE"))
 
 
 @click.command("cancel", cls=Command, examples=(f"faas cancel {EXAMPLE_ID}",))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Wide enough that no row is folded where the output is no terminal.
 _UNFOLDED = 10_000
 _KEPT = ("ID", "NAME", "STATUS", "STATE")
+# What the last column, which is cut where it is long, has at least before others are left out for it.
+_LEAST_LAST = 20
+_GAP = 2
 _COLOURS = {
     "succeeded": "green",
     "active": "green",
@@ -79,22 +82,29 @@ def paint(word: str) -> str:
     return click.style(word, fg=colour) if colour and not os.environ.get("NO_COLOR") else word
 
 
-def show_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Collection[str] = ()) -> None:
+def show_table(
+    headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Collection[str] = (), spare: Sequence[str] = ()
+) -> None:
     """A table in plain columns.
 
     Args:
         rows: cells; None is shown as `-`. A cell under a heading `STATUS` or `STATE` has its colour.
         right: the headings of columns of numbers.
+        spare: the headings of columns that are left out where a terminal is too narrow, the first of them first; then only the last column is cut.
     """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, _GAP, 0, 0))
     texts = [["-" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
+    headings, texts = _fitting(headings, texts, console.width, spare)
     for place, heading in enumerate(headings):
         # What names a thing is what one copies: a narrow terminal cuts the other columns first.
         least = max((len(row[place]) for row in texts), default=1) if heading in _KEPT else None
         table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True, min_width=least)
+    if spare:
+        table.columns[-1].max_width = max(1, console.width - sum(_widths(headings, texts)[:-1]) - _GAP * len(headings))
     for row in texts:
         table.add_row(
             *(
@@ -102,11 +112,28 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Co
                 for heading, cell in zip(headings, row, strict=True)
             )
         )
-    console = _console()
     with console.capture() as capture:
         console.print(table)
     # rich fills the last column with blanks.
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()), color=coloured(sys.stdout))
+
+
+def _widths(headings: Sequence[str], rows: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+
+
+def _fitting(
+    headings: Sequence[str], rows: list[list[str]], width: int, spare: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns that a terminal has room for."""
+    widths = dict(zip(headings, _widths(headings, rows), strict=True))
+    widths[headings[-1]] = min(widths[headings[-1]], _LEAST_LAST)
+    for name in spare:
+        if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
+            break
+        del widths[name]
+    places = [place for place, name in enumerate(headings) if name in widths]
+    return [headings[place] for place in places], [[row[place] for place in places] for row in rows]
 
 
 def show_fields(fields: Iterable[tuple[str, Any]]) -> None:

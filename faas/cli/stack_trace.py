@@ -41,4 +41,4 @@ def show_next(record: dict[str, Any]) -> None:
     output.note(f"\nInvocation {id_} of {record['function_name']} ended {record['status']}{attempts}.")
     output.note(f"  faas logs {id_}     what it printed")
     output.note(f"  faas why {id_}      what happened to it")
-    output.note(f"  faas replay {id_}   run it again")
+    output.note(f"  faas replay {id_}   run it again; once it is repaired, with --newest")

@@ -123,6 +123,7 @@ def test_what_get_and_ls_say(shell: Shell) -> None:
         "concurrency 10 at most",
         "network none",
         "attempts 1",
+        f"http {shell.environment['FAAS_URL']}/fn/{name} (not public)",
         "environment GREETING=Hello",
         "created <time>",
         "updated <time>",
@@ -147,7 +148,7 @@ def test_a_failure_is_told_repaired_and_run_again(shell: Shell) -> None:
         f"\nInvocation <id> of {name} ended failed.\n"
         " faas logs <id> what it printed\n"
         " faas why <id> what happened to it\n"
-        " faas replay <id> run it again\n"
+        " faas replay <id> run it again; once it is repaired, with --newest\n"
     )
     (failed,) = shell.ok("ps", "--function", name, "--status", "failed", "--json").json
     assert shell.ok("logs", failed["id"]).out == "trying 1\n"

@@ -86,6 +86,23 @@ def test_a_narrow_terminal_keeps_its_lines(shell: Shell) -> None:
     assert max(len(line) for line in screen.plain.splitlines()) <= 40
 
 
+def test_a_narrow_terminal_leaves_out_what_matters_least(shell: Shell) -> None:
+    (shell.folder / "greeter" / "main.py").write_text(
+        f"def handler(event, context):\n    raise ValueError('{'x' * 90}')\n"
+    )
+    shell.ok("deploy", "greeter")
+    shell.faas("invoke", "greeter")
+    for columns, headings in (
+        (200, "ID FUNCTION STATUS AGE WAITED RAN ATTEMPTS ERROR"),
+        (80, "ID FUNCTION STATUS ERROR"),
+    ):
+        with shell.terminal(*FAAS, "ps", "--function", "greeter", columns=columns) as screen:
+            screen.expect(r"greeter +failed .*ValueError: x+…")
+            assert screen.end() == 0
+        assert screen.plain.splitlines()[0].split() == headings.split()
+        assert max(map(len, screen.plain.splitlines())) <= columns
+
+
 def test_what_a_function_prints_does_nothing_to_the_terminal(shell: Shell) -> None:
     (shell.folder / "greeter" / "main.py").write_text(
         "def handler(event, context):\n    print('\\x1b]0;owned\\x07\\x1b[31mred\\x1b[0m')\n"
