@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +99,20 @@ class Prometheus:
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
-    def await_alerts(self, *names: str) -> dict[str, Mapping[str, str]]:
-        """Wait until all these alerts have fired at the same time; the annotations of each."""
+    def await_alerts(self, *names: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Wait until all these alerts fire at the same time.
 
-        def fired() -> dict[str, Mapping[str, str]] | None:
+        Args:
+            meanwhile: what is to go on until then.
+        """
+
+        def fired() -> bool:
+            meanwhile()
             answer = requests.get(f"{self.url}/api/v1/alerts", timeout=30).json()
             alerts = [one for one in answer["data"]["alerts"] if one["state"] == "firing"]
-            firing = {one["labels"]["alertname"]: one["annotations"] for one in alerts}
-            return firing if set(names) <= firing.keys() else None
+            return set(names) <= {one["labels"]["alertname"] for one in alerts}
 
-        return eventually(fired, f"{', '.join(names)} fire")
+        eventually(fired, f"{', '.join(names)} fire")
 
     def _is_ready(self) -> bool:
         try:
