@@ -21,6 +21,7 @@ _SECTIONS = {
         "logs": "faas.cli.logs:logs",
         "ps": "faas.cli.invocations:ps",
         "why": "faas.cli.why:why",
+        "stats": "faas.cli.stats:stats",
         "replay": "faas.cli.invocations:replay",
         "cancel": "faas.cli.invocations:cancel",
     },

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # Wide enough that no row is folded where the output is no terminal.
 _UNFOLDED = 10_000
@@ -95,7 +96,7 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    console = _console()
+    console = output_console()
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, _GAP, 0, 0))
     texts = [["-" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
     headings, texts = _fitting(headings, texts, console.width, spare)
@@ -112,9 +113,13 @@ def show_table(
                 for heading, cell in zip(headings, row, strict=True)
             )
         )
+    print_table(console, table)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """A table of rich's on standard output, without the blanks that it fills the last column with."""
     with console.capture() as capture:
         console.print(table)
-    # rich fills the last column with blanks.
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()), color=coloured(sys.stdout))
 
 
@@ -175,7 +180,8 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
-def _console() -> Console:
+def output_console() -> Console:
+    """Where tables are drawn: standard output, never folded where it is no terminal."""
     from rich.console import Console
 
     colour = coloured(sys.stdout)

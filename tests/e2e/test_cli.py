@@ -184,6 +184,24 @@ def test_many_are_run_again_as_a_batch(shell: Shell, cluster: Cluster) -> None:
     assert sorted(one["id"] for one in listed) == sorted(batch["invocation_ids"])
 
 
+def test_what_stats_says(shell: Shell) -> None:
+    name = made(shell, FAILS)
+    told = shell.ok("stats", name)
+    assert (told.out, told.err) == ("", f"{name} has ended nothing in the last 1h, and nothing is queued.\n")
+    shell.faas("invoke", name, "-d", '{"n": 1}')
+    wanted = [
+        "NAME ENDED OK FAILED TIMED OUT P50 P95 P99 WAIT COLD QUEUED RUNNING LAST <age>",
+        f"{name} 1 0 1 0 <ms> <ms> <ms> <ms> 1 0 0 █",
+    ]
+    # It is counted within seconds, and may be told to run for a moment longer.
+    eventually(lambda: same(shell.ok("stats", name, "--window", "24h").out).splitlines() == wanted, "it is counted")
+    (one,) = shell.ok("stats", name, "--json").json["items"]
+    assert (one["failed"], sum(one["series"])) == (1, 1)
+    with shell.running("stats", name, "--watch") as command:
+        # The second is asked for by itself.
+        command.expect(r"(?s)Watching.*NAME.*NAME")
+
+
 def test_what_ps_says(shell: Shell) -> None:
     name = made(shell, FAILS)
     shell.faas("invoke", name, "-d", '{"n": 1}')
@@ -262,6 +280,7 @@ def test_a_change_is_deployed_while_it_watches(shell: Shell) -> None:
     [
         (["invoke", "nobody"], 3, "There is no function 'nobody'.", "faas ls"),
         (["get", "nobody"], 3, "nobody", "faas ls"),
+        (["stats", "nobody"], 3, "nobody", "faas ls"),
         (["logs", "nobody"], 3, "nobody", "faas ls"),
         (["why", "01993e5c-7a1b-7c3d-9e4f-5a6b7c8d9e0f"], 3, "01993e5c", "faas ps"),
         (["invoke", "x", "-d", "{bad"], 2, "-d is no JSON", "a file is -d @file.json"),

@@ -103,6 +103,17 @@ def test_a_narrow_terminal_leaves_out_what_matters_least(shell: Shell) -> None:
         assert max(map(len, screen.plain.splitlines())) <= columns
 
 
+def test_statistics_are_drawn_in_place_until_ctrl_c(shell: Shell) -> None:
+    shell.ok("deploy", "greeter")
+    shell.ok("invoke", "greeter")
+    with shell.terminal(*FAAS, "stats", "greeter", "--watch", "--window", "24h", columns=80) as screen:
+        screen.expect("greeter +1 ")
+        screen.expect("Watching; Ctrl-C ends it.")
+        screen.type("\x03")
+        assert screen.end() == 0
+    assert max(len(line) for line in screen.plain.splitlines()) <= 80
+
+
 def test_what_a_function_prints_does_nothing_to_the_terminal(shell: Shell) -> None:
     (shell.folder / "greeter" / "main.py").write_text(
         "def handler(event, context):\n    print('\\x1b]0;owned\\x07\\x1b[31mred\\x1b[0m')\n"
