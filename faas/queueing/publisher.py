@@ -160,7 +160,7 @@ def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_timeout=read_seconds,
-        socket_connect_timeout=_SECONDS,
+        socket_connect_timeout=min(_SECONDS, read_seconds),
         socket_keepalive=True,
         health_check_interval=15,
         # Once more for a connection that Redis closed meanwhile. (By itself redis-py 8 would try ten times with pauses, and a caller would wait for minutes.)

@@ -18,6 +18,8 @@ log = logging.getLogger("faas.queueing")
 
 # So many intervals without a word, and a process's gauges are left out.
 _SILENT = 3
+# Whoever scrapes does not wait for a report that hangs, and then for his own.
+_BUSY_SECONDS = 1.0
 
 
 class Reporter:
@@ -52,12 +54,16 @@ class Reporter:
         self._thread.start()
 
     def flush(self) -> None:
-        """Report now. Raises BrokerDown."""
-        with self._lock:
+        """Report now. Raises BrokerDown, also where a report before it is still under way."""
+        if not self._lock.acquire(timeout=_BUSY_SECONDS):
+            raise BrokerDown("Redis does not answer: a report is under way")
+        try:
             late = self._unsent is not None
             self._send()
             if late:
                 self._send()
+        finally:
+            self._lock.release()
 
     def stop(self) -> None:
         """Report for the last time, where Redis is there, and close."""
