@@ -16,8 +16,8 @@ from faas.domain.stats import BOUNDS_MS
 # The parts of time that are kept: how long one is, and for how long it is kept (both in seconds). `Window` reads them.
 _STEPS = ((10, 900), (60, 7_200), (900, 93_600))
 OTHERS = "00000000-0000-0000-0000-000000000000"
-# As much as one portion adds up, so that it takes a fraction of a second on a busy platform.
-_PORTION_S = 60
+# As many are added up in one portion, so that it takes a fraction of a second.
+_PORTION = 20_000
 _FIRST_S = _STEPS[-1][1]
 # Whoever was idle for so long gives up its row of totals.
 _IDLE_S = 86_400
@@ -79,15 +79,17 @@ _ROLL = f"""
     SELECT CASE WHEN function_id IN (SELECT function_id FROM mine) THEN function_id ELSE '{OTHERS}' END, max(last_at), {_SUM}
     FROM base GROUP BY 1
     ON CONFLICT (function_id) DO UPDATE SET at = greatest(function_totals.at, excluded.at), {_added("function_totals")}"""
-_FIRST = "SELECT min(finished_at) FROM invocations WHERE finished_at > %s AND finished_at <= %s"
+_NEXT = """SELECT count(*) AS n, max(finished_at) AS last FROM (
+    SELECT finished_at FROM invocations WHERE finished_at > %s AND finished_at <= %s ORDER BY finished_at LIMIT %s) AS oldest"""
 
 
-def roll(database: Database, named: int) -> bool:
+def roll(database: Database, named: int, most: int = _PORTION) -> bool:
     """Add up a portion of what has ended since the last time, the oldest.
 
     Args:
         named: for how many functions totals are kept by themselves (`/metrics`); those of the others are kept in one row. Whoever has a row keeps
             it, so that no total ever falls; who is idle for a day, or deleted, gives it up (`forget`).
+        most: as many make a portion; those that ended in the same moment are never parted.
 
     Returns:
         Whether there is more. False also where somebody else is at it.
@@ -104,12 +106,10 @@ def roll(database: Database, named: int) -> bool:
             return False
         if limits.settled <= after:
             return False
-        first: Any = tx.one(_FIRST, (after, limits.settled))
-        if first[0] is None:
-            _done(tx, limits.settled)
-            return False
-        until = _portion(tx, first[0], limits.settled)
-        tx.run(_ROLL, {"after": after, "until": until, "named": named})
+        found: Any = tx.one(_NEXT, (after, limits.settled, most))
+        until = found.last if found.n == most else limits.settled
+        if found.n:
+            tx.run(_ROLL, {"after": after, "until": until, "named": named})
         _done(tx, until)
         return bool(until < limits.settled)
 
@@ -137,12 +137,6 @@ def _back(tx: Transaction, seconds: int) -> datetime:
     row: Any = tx.one("SELECT clock_timestamp() - %s * interval '1 second' AS at", (seconds,))
     moment: datetime = row.at
     return moment
-
-
-def _portion(tx: Transaction, first: datetime, most: datetime) -> datetime:
-    row: Any = tx.one("SELECT least(%s + %s * interval '1 second', %s) AS until", (first, _PORTION_S, most))
-    until: datetime = row.until
-    return until
 
 
 def _done(tx: Transaction, until: datetime) -> None:

@@ -192,12 +192,21 @@ def test_a_clock_that_was_stepped_back_stops_nothing_for_long(database):
 
 def test_old_ends_are_added_up_in_portions(database):
     made = function(database, name="one").id
-    for ago_s in (50_000, 40_000, 30):
+    for ago_s in (50_000, 40_000, 30, 20):
         ended(database, made, ago_s=ago_s)
-    assert [rollup.roll(database, NAMED) for _ in range(2)] == [True, True]
-    assert tallies(database, Window.DAY)["one"].count == 2
-    roll(database)
-    assert tallies(database, Window.DAY)["one"].count == 3
+    for counted in (2, 4):
+        assert rollup.roll(database, NAMED, most=2)
+        assert tallies(database, Window.DAY)["one"].count == counted
+    assert not rollup.roll(database, NAMED, most=2)
+
+
+def test_what_ended_in_one_moment_is_one_portion(database):
+    made = function(database, name="one").id
+    for _ in range(3):
+        ended(database, made, ago_s=30)
+    run_sql(database, "UPDATE invocations SET finished_at = (SELECT min(finished_at) FROM invocations)")
+    assert rollup.roll(database, NAMED, most=2)
+    assert tallies(database)["one"].count == 3
 
 
 def test_the_busiest_come_first_of_the_namespace_that_is_asked_for(database):
