@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from faas.cli import output
+from faas.cli.context import App, json_option, pass_app
 from faas.cli.group import Command
 
 
@@ -16,28 +18,51 @@ def db() -> None:
 
 @db.command(cls=Command, examples=("faas db upgrade",))
 @click.argument("revision", default="head")
-def upgrade(revision: str) -> None:
+@json_option
+@pass_app
+def upgrade(app: App, revision: str) -> None:
     """Migrate up to REVISION, the newest where it is left out."""
     from faas.web import migrate
 
-    migrate.upgrade(_database(), revision)
+    url = _database()
+    migrate.upgrade(url, revision)
+    if app.json:
+        _show(url)
 
 
 @db.command(cls=Command, examples=("faas db downgrade base",))
 @click.argument("revision", default="-1")
-def downgrade(revision: str) -> None:
+@json_option
+@pass_app
+def downgrade(app: App, revision: str) -> None:
     """Migrate down to REVISION ("base" for none), one step where it is left out."""
     from faas.web import migrate
 
-    migrate.downgrade(_database(), revision)
+    url = _database()
+    migrate.downgrade(url, revision)
+    if app.json:
+        _show(url)
 
 
 @db.command(cls=Command, examples=("faas db current",))
-def current() -> None:
+@json_option
+@pass_app
+def current(app: App) -> None:
     """Print the revision that the database has."""
     from faas.web import migrate
 
-    migrate.current(_database())
+    url = _database()
+    if app.json:
+        _show(url)
+    else:
+        migrate.current(url)
+
+
+def _show(url: str) -> None:
+    """The revision that the database has; null for none."""
+    from faas.web import migrate
+
+    output.show_json({"revision": migrate.revision(url)})
 
 
 def _database() -> str:

@@ -72,13 +72,19 @@ def rm(app: App, name: str) -> None:
 
 
 @secrets.command("keygen", cls=Command, examples=("faas secrets keygen",))
-def keygen() -> None:
+@json_option
+@pass_app
+def keygen(app: App) -> None:
     """Print a fresh key for FAAS_SECRETS_KEY.
 
     Servers and workers need the same."""
     from faas.services.vault import new_key
 
-    click.echo(new_key())
+    key = new_key()
+    if app.json:
+        output.show_json({"key": key})
+    else:
+        click.echo(key)
 
 
 @secrets.command("rotate", cls=Command, examples=("faas secrets rotate",))

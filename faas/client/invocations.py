@@ -9,7 +9,7 @@ from typing import Any, Literal
 from faas.client import calls
 from faas.client.errors import ConnectionFailed, Unavailable
 from faas.client.handle import Handle
-from faas.client.policy import RECONNECT_S, RECONNECTS, Again, Call
+from faas.client.policy import RECONNECT_S, Again, Call, Reconnects
 from faas.client.records import Event, Invocation, LogLine
 from faas.client.sse import Ended, Reader
 from faas.client.transport import Transport
@@ -77,24 +77,19 @@ def followed(transport: Transport, reader: Reader, call: Callable[[], Call], wha
         call: the next connection's.
         what: whose log it is, for the error's message.
     """
-    left = RECONNECTS
+    reconnects = Reconnects(what)
     while True:
+        error: Again | ConnectionFailed | Unavailable | None = None
         try:
             with transport.stream(call()) as response:
                 for line in reader.read(response.iter_lines()):
-                    left = RECONNECTS
+                    reconnects.heard()
                     yield line
         except Ended:
             return
-        except Again as again:
-            if left == 0:
-                raise again.error from again.error.__cause__
-        except (ConnectionFailed, Unavailable):
-            if left == 0:
-                raise
-        if left == 0:
-            raise ConnectionFailed(f"The log of {what} broke off {RECONNECTS} times.")
-        left -= 1
+        except (Again, ConnectionFailed, Unavailable) as broken:
+            error = broken
+        reconnects.broke(error)
         time.sleep(RECONNECT_S)
 
 

@@ -127,6 +127,30 @@ def broken(call: Call, settings: Settings, error: Exception) -> Exception:
     return Again(failed) if never_sent or call.repeatable else failed
 
 
+class Reconnects:
+    """How often a followed log is connected to again, without a line in between.
+
+    Args:
+        what: whose log it is, for the error's message.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._left = what, RECONNECTS
+
+    def heard(self) -> None:
+        """A line came: the count begins anew."""
+        self._left = RECONNECTS
+
+    def broke(self, error: Again | ConnectionFailed | Unavailable | None) -> None:
+        """A connection broke by an error, or just closed. Raises ConnectionFailed or Unavailable where that was once too often."""
+        if self._left > 0:
+            self._left -= 1
+        elif isinstance(error, Again):
+            raise error.error from error.error.__cause__
+        else:
+            raise error or ConnectionFailed(f"The log of {self._what} broke off {RECONNECTS} times.")
+
+
 def limits() -> httpx.Limits:
     """Of a pool of connections."""
     import httpx

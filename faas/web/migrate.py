@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import flask_migrate
+from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
@@ -45,3 +46,13 @@ def current(database_url: str) -> None:
     """Print the revision that the database has."""
     with migration_app(database_url).app_context():
         flask_migrate.current()
+
+
+def revision(database_url: str) -> str | None:
+    """The revision that the database has; None before the first."""
+    with migration_app(database_url).app_context():
+        engine = flask_migrate.current_app.extensions["migrate"].db.engine
+        with engine.connect() as connection:
+            found: str | None = MigrationContext.configure(connection).get_current_revision()
+        engine.dispose()
+    return found

@@ -396,3 +396,16 @@ def test_doctor_finds_the_platform_well_and_what_is_not(shell: Shell) -> None:
     assert "FAIL  Redis:" in broken.out
     assert "FAIL  PostgreSQL: answers, and has no tables yet\n      → faas db upgrade\n" in broken.out
     assert os.environ.get("NO_COLOR") or "\x1b" not in broken.out
+
+
+def test_the_database_s_revision_is_told_as_json(shell: Shell, cluster: Cluster) -> None:
+    cluster.sql("CREATE DATABASE revisions")
+    try:
+        url = shell.environment["DATABASE_URL"].rpartition("/")[0] + "/revisions"
+        assert shell.ok("db", "current", "--json", DATABASE_URL=url).json == {"revision": None}
+        newest = shell.ok("db", "upgrade", "--json", DATABASE_URL=url).json
+        assert newest["revision"] is not None
+        assert shell.ok("db", "current", "--json", DATABASE_URL=url).json == newest
+        assert shell.ok("db", "downgrade", "base", "--json", DATABASE_URL=url).json == {"revision": None}
+    finally:
+        cluster.sql("DROP DATABASE revisions WITH (FORCE)")

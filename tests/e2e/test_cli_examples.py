@@ -25,7 +25,8 @@ ENDLESS = {
     "faas dev": "ready http://",
     "faas clock": "clock|reconciler",
     "faas logs -f hello": ".",
-    "--watch": "Watching",
+    "faas deploy hello --watch": "Watching",
+    "faas stats --watch": ".",
 }
 # tests/e2e/test_dev.py runs it, with its table looked at.
 ELSEWHERE = {"faas demo"}

@@ -10,7 +10,7 @@ from faas.client import calls
 from faas.client.aio.handle import AsyncHandle
 from faas.client.aio.transport import AsyncTransport
 from faas.client.errors import ConnectionFailed, Unavailable
-from faas.client.policy import RECONNECT_S, RECONNECTS, Again, Call
+from faas.client.policy import RECONNECT_S, Again, Call, Reconnects
 from faas.client.records import Event, Invocation, LogLine
 from faas.client.sse import Ended, Reader
 
@@ -62,24 +62,19 @@ async def followed(
     transport: AsyncTransport, reader: Reader, call: Callable[[], Call], what: str
 ) -> AsyncIterator[LogLine]:
     """The lines of a stream of events, over any number of connections; the arguments are those of the other client's `followed`."""
-    left = RECONNECTS
+    reconnects = Reconnects(what)
     while True:
+        error: Again | ConnectionFailed | Unavailable | None = None
         try:
             async with transport.stream(call()) as response:
                 async for line in reader.read_async(response.aiter_lines()):
-                    left = RECONNECTS
+                    reconnects.heard()
                     yield line
         except Ended:
             return
-        except Again as again:
-            if left == 0:
-                raise again.error from again.error.__cause__
-        except (ConnectionFailed, Unavailable):
-            if left == 0:
-                raise
-        if left == 0:
-            raise ConnectionFailed(f"The log of {what} broke off {RECONNECTS} times.")
-        left -= 1
+        except (Again, ConnectionFailed, Unavailable) as broken:
+            error = broken
+        reconnects.broke(error)
         await asyncio.sleep(RECONNECT_S)
 
 
