@@ -15,7 +15,7 @@ from faas.cli.completing import function_names
 from faas.cli.context import App, remote
 from faas.cli.explaining import explain
 from faas.cli.group import Command
-from faas.cli.stats_table import table
+from faas.cli.stats_table import notes, table
 from faas.errors import FaasError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _WINDOWS = ("1m", "5m", "1h", "24h")
 # The clock adds up as often.
 _PAUSE_SECONDS = 2.0
-_LATE_MS = 30_000
 
 
 @click.command(
@@ -66,18 +65,8 @@ def _show(app: App, document: dict[str, Any], name: str | None) -> None:
     if document["items"]:
         console = output.output_console()
         output.print_table(console, table(document, console.width))
-    for line in _notes(document, name):
+    for line in notes(document, name):
         output.note(line)
-
-
-def _notes(document: dict[str, Any], name: str | None) -> Iterator[str]:
-    if not document["items"]:
-        yield f"{name or 'No function'} has ended {'nothing' if name else 'anything'} in the last {document['window']}, and nothing is queued."
-    if document["more"]:
-        yield f"These are the {len(document['items'])} busiest functions; --limit shows more."
-    if document["lag_ms"] > _LATE_MS:
-        late = output.milliseconds(document["lag_ms"])
-        yield f"What ended in the last {late} is not counted yet: is the clock running? `faas doctor` looks."
 
 
 def _repeat(app: App, name: str | None, window: str, limit: int) -> None:
@@ -105,7 +94,7 @@ def _redraw(app: App, name: str | None, window: str, limit: int) -> None:
                 said = [document]
             else:
                 parts = [table(document, console.width)] if document["items"] else []
-                said = [*_notes(document, name)]
+                said = [*notes(document, name)]
             lines = [Text(line, "yellow") for line in said]
             live.update(Group(*parts, *lines, Text("Watching; Ctrl-C ends it.", "dim")), refresh=True)
 

@@ -1,8 +1,8 @@
-"""The table of `faas stats`."""
+"""The table of `faas stats`, and what is said below it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from faas.cli.output import harmless, milliseconds
@@ -16,6 +16,8 @@ _COLOURS = {"FAILED": "red", "TIMED OUT": "red", "QUEUED": "yellow", "RUNNING": 
 _GAP = 2
 _BARS = " ▁▂▃▄▅▆▇█"
 _MOST_BARS = 20
+# What the clock has not added up for so long is told: it does so every two seconds.
+_LATE_MS = 30_000
 
 
 def table(document: dict[str, Any], width: int) -> Table:
@@ -42,6 +44,17 @@ def bars(series: Sequence[int]) -> str:
     sums = [sum(series[max(0, end - together) : end]) for end in range(len(series), 0, -together)][::-1]
     most = max(sums, default=0)
     return "".join(_BARS[-(-one * (len(_BARS) - 1) // most)] if one else _BARS[0] for one in sums)
+
+
+def notes(document: dict[str, Any], name: str | None) -> Iterator[str]:
+    """What is said below the table. `name`: the function that was asked for alone."""
+    if not document["items"]:
+        yield f"{name or 'No function'} has ended {'nothing' if name else 'anything'} in the last {document['window']}, and nothing is queued."
+    if document["more"]:
+        yield f"These are the {len(document['items'])} busiest functions; --limit shows more."
+    if document["lag_ms"] > _LATE_MS:
+        late = milliseconds(document["lag_ms"])
+        yield f"What ended in the last {late} is not counted yet: is the clock running? `faas doctor` looks."
 
 
 def _cells(item: dict[str, Any], series: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from faas.cli.stats_table import bars, table
+from faas.cli.stats_table import bars, notes, table
 from faas.web.openapi_answers import STATS_EXAMPLE
 
 
@@ -48,6 +48,26 @@ def test_a_narrow_one_keeps_what_tells_of_trouble(document: dict[str, Any]) -> N
     ]
     for width in (30, 50, 70, 90, 110):
         assert all(len(line) <= width for line in shown(document, width))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "said"),
+    [
+        ({}, None, []),
+        ({"more": True}, None, ["These are the 2 busiest functions; --limit shows more."]),
+        ({"items": []}, None, ["No function has ended anything in the last 5m, and nothing is queued."]),
+        ({"items": []}, "hello", ["hello has ended nothing in the last 5m, and nothing is queued."]),
+        (
+            {"lag_ms": 125_000},
+            None,
+            ["What ended in the last 2m05s is not counted yet: is the clock running? `faas doctor` looks."],
+        ),
+    ],
+)
+def test_what_is_said_below_it(
+    document: dict[str, Any], changes: dict[str, Any], name: str | None, said: list[str]
+) -> None:
+    assert list(notes(document | changes, name)) == said
 
 
 @pytest.mark.parametrize(

@@ -285,13 +285,14 @@ class Metrics:
 class Stats:
     def __init__(self, functions: Functions, invocations: Invocations) -> None:
         self.functions, self.invocations = functions, invocations
+        self.lag_s = 0.0
 
     def read(self, window: Window, *, function: str | None, limit: int, namespace: str = DEFAULT) -> Report:
         now = datetime.now(UTC)
         lines = [
             self._line(one, window) for one in self.functions.stored.values() if function in (None, one.id, one.name)
         ]
-        return Report(window, now - window.length, now, 0.0, tuple(lines[:limit]), len(lines) > limit)
+        return Report(window, now - window.length, now, self.lag_s, tuple(lines[:limit]), len(lines) > limit)
 
     def _line(self, function: Function, window: Window) -> StatsLine:
         mine = [one.status for one in self.invocations.stored.values() if one.function_id == function.id]

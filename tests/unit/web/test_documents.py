@@ -131,6 +131,12 @@ def test_pages_show_what_has_ended_and_load_themselves_again(client, create):
     assert client.get("/?window=2h").status_code == client.get("/?refresh=never").status_code == 422
 
 
+def test_pages_say_when_the_clock_does_not_count(client, services):
+    assert "is not counted yet" not in client.get("/").text
+    services.stats.lag_s = 60.0
+    assert "is not counted yet" in client.get("/").text
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(None, "–"), (0.0, "0.0 ms"), (9.94, "9.9 ms"), (61.5, "62 ms"), (1250, "1.25 s"), (125_000, "2m05s")],
