@@ -107,6 +107,21 @@ def test_what_deploy_says(shell: Shell) -> None:
     assert shell.ok("get", name, "--json").json["timeout"] == "30s"
 
 
+def test_deploy_says_who_may_call_it_over_http(shell: Shell) -> None:
+    name = made(shell)
+    toml = shell.folder / name / "faas.toml"
+    private = toml.read_text()
+    cors = '[http.cors]\nallow_origins = ["https://App.example"]\nallow_methods = ["get"]\nmax_age = 90\n'
+    toml.write_text(f"{private}[http]\npublic = true\n{cors}")
+    assert same(shell.ok("deploy", name).out).startswith(f"Updated {name}, revision 2")
+    # What the server makes of it is what the file says.
+    assert same(shell.ok("deploy", name).out).startswith("Unchanged")
+    assert f"/fn/{name} (public, pages of https://app.example)" in shell.ok("get", name).out
+    toml.write_text(private)
+    assert same(shell.ok("deploy", name).out).startswith(f"Updated {name}, revision 3")
+    assert shell.ok("get", name, "--json").json["http"] == {"public": False, "cors": None}
+
+
 def test_what_get_and_ls_say(shell: Shell) -> None:
     name = made(shell)
     assert same(shell.ok("get", name).out).splitlines() == [
