@@ -10,8 +10,8 @@ from faas.cli.output import harmless, milliseconds
 if TYPE_CHECKING:
     from rich.table import Table
 
-# What a narrow terminal does without, the first of them first.
-_SPARE = ("COLD", "P99", "WAIT", "P50", "OK", "RUNNING", "TIMED OUT", "QUEUED")
+# What a narrow terminal does without, the first of them first; then the bars. What tells of trouble stays.
+_SPARE = ("COLD", "P99", "WAIT", "P50", "OK", "RUNNING")
 _COLOURS = {"FAILED": "red", "TIMED OUT": "red", "QUEUED": "yellow", "RUNNING": "cyan"}
 _GAP = 2
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -27,7 +27,7 @@ def table(document: dict[str, Any], width: int) -> Table:
 
     series = f"LAST {document['window']}"
     rows = [_cells(item, series) for item in document["items"]]
-    headings = _fitting(rows, width)
+    headings = _fitting(rows, width, (*_SPARE, series))
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, _GAP, 0, 0))
     for heading in headings:
         made.add_column(heading, justify="left" if heading in ("NAME", series) else "right", no_wrap=True)
@@ -76,10 +76,10 @@ def _cells(item: dict[str, Any], series: str) -> dict[str, str]:
     }
 
 
-def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+def _fitting(rows: Sequence[dict[str, str]], width: int, spare: Sequence[str]) -> list[str]:
     """The headings of the columns that there is room for."""
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
-    for name in _SPARE:
+    for name in spare:
         if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
             break
         del widths[name]

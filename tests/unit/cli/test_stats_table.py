@@ -46,6 +46,11 @@ def test_a_narrow_one_keeps_what_tells_of_trouble(document: dict[str, Any]) -> N
         "hello          1200       8          2  28 ms       0        2  ███████████████",
         "stuck\\x1b[2J      0       0          0      -      12        2",
     ]
+    assert shown(document, 60) == [
+        "NAME          ENDED  FAILED  TIMED OUT    P95  QUEUED",
+        "hello          1200       8          2  28 ms       0",
+        "stuck\\x1b[2J      0       0          0      -      12",
+    ]
     for width in (30, 50, 70, 90, 110):
         assert all(len(line) <= width for line in shown(document, width))
 
