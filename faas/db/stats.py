@@ -17,7 +17,7 @@ _SPAN = """SELECT date_bin(%(step)s * interval '1 second', clock_timestamp(), 'e
     coalesce(stats_until, clock_timestamp() - %(length)s) AS until, clock_timestamp() AS now FROM platform"""
 _WINDOW = f"""
     SELECT s.function_id, f.name, {_SUM} FROM function_stats s JOIN functions f ON f.id = s.function_id
-    WHERE s.step_s = %(step)s AND s.at >= %(since)s AND f.namespace = %(namespace)s {{only}}
+    WHERE s.step_s = %(step)s AND s.at >= %(since)s AND f.namespace = %(namespace)s AND f.deleted_at IS NULL {{only}}
     GROUP BY s.function_id, f.name ORDER BY sum({_ENDED}) DESC, f.name, s.function_id LIMIT %(limit)s"""
 _SERIES = f"""
     SELECT s.function_id, s.at, {_ENDED} AS n FROM function_stats s
@@ -47,7 +47,7 @@ class Totals:
 
 
 def read(database: Database, namespace: str, window: Window, *, function_id: str | None = None, limit: int) -> Stats:
-    """The functions of a namespace in a window, the busiest first.
+    """The functions of a namespace in a window, the busiest first. Deleted ones are left out: another may have the name by now.
 
     Args:
         function_id: only this one. limit: at most so many.

@@ -218,6 +218,10 @@ def test_the_busiest_come_first_of_the_namespace_that_is_asked_for(database):
     ended(database, elsewhere)
     run_sql(database, "UPDATE functions SET namespace = 'team' WHERE id = %s", elsewhere)
     roll(database)
+    gone = function(database, name="gone").id
+    ended(database, gone)
+    run_sql(database, "UPDATE functions SET deleted_at = now() WHERE id = %s", gone)
+    roll(database)
     first = read(database, limit=2)
     assert [one.function_name for one in first.functions] == ["b", "c"]
     assert first.more
