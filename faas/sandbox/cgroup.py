@@ -7,20 +7,20 @@ callers then go without, or ask Docker.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from faas.errors import SandboxError
+from faas.sandbox.kept_files import KeptFiles
 
 CPU_PERIOD_US = 100_000
 _MIB = 1024 * 1024
 _PROC = Path("/proc")
-# More than any of the files that are read here: the number of processes is bounded.
-_FILE_BYTES = 64 * 1024
 # Not root, or in a container that sees the groups and may not write them.
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EROFS)
 
@@ -38,6 +38,14 @@ class ControlGroup:
     memory: Path
     cpu: Path | None
     freezer: Path | None = None
+    _files: KeptFiles = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_files", KeptFiles(str(self.memory)))
+
+    def close(self) -> None:
+        """Close what is kept open; from then on nothing can be read."""
+        self._files.close()
 
     def limit(self, memory_mb: int, cpus: float) -> bool:
         """Set the limits; swap is never had.
@@ -67,32 +75,31 @@ class ControlGroup:
     def _limit_memory_1(self, limit: int) -> None:
         # Memory with swap may never be under memory alone, so the order depends on the direction.
         names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
-        if limit > (_number(self._path(names[0])) or 0):
+        if limit > int(self._files.read_anew(names[0]) or 0):
             names.reverse()
         for name in names:
             self._write(self.memory, name, limit, optional=name == "memory.memsw.limit_in_bytes")
 
     def oom_kills(self) -> int | None:
         """How many processes the kernel killed in it for want of memory; None where it can't be read."""
-        return _field(self._path("memory.oom_control" if self.version == 1 else "memory.events"), b"oom_kill")
+        return self._field("memory.oom_control" if self.version == 1 else "memory.events", b"oom_kill")
 
     def memory_peak_mb(self) -> float | None:
         """The most memory used since `reset_peak`, where the kernel allows that one, else since the start; None where it can't be read."""
-        peak = _number(self._path("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"))
+        peak = self._number("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak")
         return None if peak is None else round(peak / _MIB, 1)
 
     def reset_peak(self) -> None:
         """Begin a new measurement. Version 2 keeps one value for the group's life."""
         if self.version == 1:
-            try:
-                _put(self._path("memory.max_usage_in_bytes"), 0)
-            except OSError:
-                return
+            with contextlib.suppress(OSError):
+                self._files.write("memory.max_usage_in_bytes", b"0\n")
 
     def processes(self) -> int | None:
         """How many processes live in it; None where it can't be read."""
         try:
-            return len(_read(self._path("cgroup.procs")).split())
+            # Version 1 goes on telling what was so when the file was opened.
+            return len(self._files.read_anew("cgroup.procs").split())
         except OSError:
             return None
 
@@ -114,9 +121,21 @@ class ControlGroup:
             return False
         return True
 
-    def _path(self, name: str) -> str:
-        # Text, since five files are opened for each call: a `Path` costs as much as the kernel's part.
-        return f"{self.memory}/{name}"
+    def _number(self, name: str) -> int | None:
+        try:
+            return int(self._files.read(name))
+        except (OSError, ValueError):
+            return None
+
+    def _field(self, name: str, key: bytes) -> int | None:
+        try:
+            for line in self._files.read(name).splitlines():
+                found, _, value = line.partition(b" ")
+                if found == key:
+                    return int(value)
+        except (OSError, ValueError):
+            return None
+        return None
 
     def _write(self, folder: Path | None, name: str, value: int | str, *, optional: bool = False) -> None:
         if folder is None:
@@ -204,29 +223,3 @@ def _put(path: str, value: int | str) -> None:
         os.write(descriptor, str(value).encode())
     finally:
         os.close(descriptor)
-
-
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _FILE_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def _number(path: str) -> int | None:
-    try:
-        return int(_read(path))
-    except (OSError, ValueError):
-        return None
-
-
-def _field(path: str, name: bytes) -> int | None:
-    try:
-        for line in _read(path).splitlines():
-            key, _, value = line.partition(b" ")
-            if key == name:
-                return int(value)
-    except (OSError, ValueError):
-        return None
-    return None

@@ -200,6 +200,8 @@ class ContainerBody:
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
+        if self._group is not None:
+            self._group.close()
 
 
 def _open(pid: int) -> int | None:

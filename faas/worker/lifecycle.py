@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import secrets
 import threading
 from functools import partial
@@ -23,6 +24,9 @@ from faas.worker.keeper import Keeper
 from faas.worker.running import Reason
 
 log = logging.getLogger("faas.worker")
+
+# A warm sandbox takes seven descriptors, and many systems give a process 1024 where it does not ask.
+_OPEN_FILES = 65_536
 
 _keeper: Keeper | None = None
 _following: Following | None = None
@@ -54,6 +58,7 @@ def _start(sender: Any, **_: Any) -> None:
         raise SystemExit(
             "faas worker: needs the thread pool, which is the default here: leave -P out, or say -P threads"
         )
+    allow_open_files()
     try:
         context = open_context(config.load(), int(sender.concurrency))
         keeper = Keeper(context)
@@ -71,6 +76,14 @@ def _start(sender: Any, **_: Any) -> None:
         context.lane.start()
         context.dispatcher.start(partial(execution.board, context, context.lane), context.endings.wait_for_room)
     log.info("worker started", extra={"fields": {"worker": context.incarnation, "engine": context.engine.name}})
+
+
+def allow_open_files() -> None:
+    """Raise this process's limit to what it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _drain(**_: Any) -> None:

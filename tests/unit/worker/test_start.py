@@ -29,3 +29,16 @@ def test_another_pool_than_threads_is_refused(database_url, redis_url, tmp_path)
     done = celery("worker", "-P", "solo", "--without-gossip", "--without-mingle", **where)
     assert done.returncode != 0
     assert "needs the thread pool" in done.stderr
+
+
+def test_a_worker_may_have_as_many_open_files_as_the_system_lets_it():
+    script = (
+        "import resource\n"
+        "from faas.worker.lifecycle import allow_open_files\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+        "allow_open_files()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 65536), hard))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True", done.stderr
