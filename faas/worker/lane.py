@@ -139,11 +139,11 @@ class Lane:
 
     def _stand(self, claim: Claim, done: Done, turned_away: Callable[[], None]) -> bool:
         key = claim.revision.key
-        in_use = self._pool.in_use(key)
+        in_use, now = self._pool.in_use(key), time.monotonic()
         with self._lock:
-            if not self._patience.is_worth_it(key, in_use):
+            if not self._patience.is_worth_it(key, in_use, now):
                 return False
-            until = time.monotonic() + TURNED_AWAY_S
+            until = now + TURNED_AWAY_S
             self._patience.stand(Standing(self._running.add(claim), done, turned_away, until))
             early = until < self._sleeps_until
         if early:

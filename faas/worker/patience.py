@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faas.domain.outcome import Outcome
 from faas.worker.running import Running
@@ -24,6 +24,8 @@ _COST_S = 0.15
 # Calls as short as this are bound by the processors: more sandboxes than twice as many would only take turns on them.
 _SHORT_S = 0.003
 _PER_CPU = 2
+# A sandbox that somebody was sent to fetch is there, and counted by the pool, after about so long.
+_COMING_S = 0.1
 # The weight of the newest call where it was quicker, and where it took longer than thought: on a busy machine most calls take longer than they need, and
 # another sandbox would not help them. Of how many revisions the times are known.
 _QUICKER, _SLOWER = 0.5, 0.05
@@ -54,10 +56,17 @@ class Standing:
 
 @dataclass(slots=True)
 class _Pace:
-    """How long a revision's calls need (seconds), and what was waited for them since the last sandbox was added."""
+    """How long a revision's calls need (seconds), what was waited for them since the last sandbox was added, and when calls were last sent to fetch one."""
 
     took_s: float
     owed_s: float = 0.0
+    sent: deque[float] = field(default_factory=deque)
+
+    def coming(self, now: float) -> int:
+        """How many are being fetched."""
+        while self.sent and self.sent[0] < now - _COMING_S:
+            self.sent.popleft()
+        return len(self.sent)
 
 
 class Patience:
@@ -84,24 +93,27 @@ class Patience:
             pace.took_s += (_QUICKER if seconds < pace.took_s else _SLOWER) * (seconds - pace.took_s)
             self._paces.move_to_end(key)
 
-    def is_worth_it(self, key: Key, in_use: int) -> bool:
-        """Whether one more call had better wait.
+    def is_worth_it(self, key: Key, in_use: int, now: float) -> bool:
+        """Whether one more call had better wait. Where not, it is expected to fetch another sandbox.
 
         Args:
             in_use: sandboxes of the revision that run a call now.
+            now: of `time.monotonic`.
         """
         pace = self._paces.get(key)
         if pace is None or not in_use:
             return False
-        wait_s = pace.took_s * (len(self._queues.get(key, ())) + 1) / in_use
-        if wait_s > _LONGEST_S:
-            return False
-        if pace.took_s <= _SHORT_S and in_use >= self._enough:
-            return True
-        pace.owed_s += wait_s
-        if pace.owed_s <= _COST_S:
-            return True
+        # Without those to come, each of a batch that arrives at once would fetch one of its own.
+        sandboxes = in_use + pace.coming(now)
+        wait_s = pace.took_s * (len(self._queues.get(key, ())) + 1) / sandboxes
+        if wait_s <= _LONGEST_S:
+            if pace.took_s <= _SHORT_S and sandboxes >= self._enough:
+                return True
+            pace.owed_s += wait_s
+            if pace.owed_s <= _COST_S:
+                return True
         pace.owed_s = 0.0
+        pace.sent.append(now)
         return False
 
     def stand(self, standing: Standing) -> None:
