@@ -50,6 +50,7 @@ class Settings:
         secrets_keys: what secrets are encrypted with, the first; the others decrypt too. None where no secrets are kept.
         metrics_interval: every process tells what it has counted so often.
         retention_days: invocations that have ended go so long after they were accepted; 0 for never.
+        tracing: requests and attempts are traced, and sent to where OpenTelemetry's own variables say.
         metrics_functions: so many functions have series of their own in `/metrics`; the others are counted together.
     """
 
@@ -83,6 +84,7 @@ class Settings:
     retention_days: int
     metrics_interval: float
     metrics_functions: int
+    tracing: bool
     server_patience: float
     log_level: str
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -147,6 +149,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         retention_days=env.integer("RETENTION_DAYS", 0, 0, 36500),
         metrics_interval=env.number("METRICS_INTERVAL", 5.0, 0.1, 300.0),
         metrics_functions=env.integer("METRICS_FUNCTIONS", 100, 0, 10_000),
+        tracing=_tracing(env),
         server_patience=env.number("SERVER_PATIENCE", 20.0, 1.0, 3600.0),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         secrets_keys=env.keys("FAAS_SECRETS_KEY"),
@@ -188,6 +191,16 @@ def _redis_url(env: _Reader) -> str:
     password = env.text("REDIS_PASSWORD", "")
     login = f":{quote(password, safe='')}@" if password else ""
     return f"redis://{login}{host or 'localhost'}:{port}/{env.integer('REDIS_DB', 0, 0, 1023)}"
+
+
+def _tracing(env: _Reader) -> bool:
+    """On where somebody names a receiver, as everything with OpenTelemetry in it is; `FAAS_TRACING` has the last word."""
+    said = env.boolean("FAAS_TRACING")
+    if said is not None:
+        return said
+    if env.boolean("OTEL_SDK_DISABLED"):
+        return False
+    return bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "") or env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""))
 
 
 def _engine(env: _Reader) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from faas.client import tracing
 from faas.client.errors import ConnectionFailed, ProblemError, TooManyRequests, Unavailable, problem_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Settings:
             "url": call.path,
             "json": call.json,
             "params": call.params,
-            "headers": call.headers,
+            "headers": {**tracing.headers(), **call.headers},
             "timeout": httpx.Timeout(self.timeout, read=self.timeout + call.hold),
         }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +42,13 @@ _endings: Endings | None = None
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What the task `faas.invoke` returns: the claim under which it ran, what became of it, and where it is waited for."""
+    """What the task `faas.invoke` returns: the claim under which it ran, what became of it, where it is waited for, and who is told when it is written
+    (or can't be)."""
 
     claim: Claim
     outcome: Outcome
     reply_to: str | None = None
+    written: Callable[[], None] = lambda: None
 
 
 def write_with(endings: Endings | None) -> None:
@@ -68,7 +71,10 @@ class ResultBackend(BaseBackend):  # type: ignore[misc]
         if isinstance(result, Ended):
             if _endings is None:
                 raise RuntimeError("this process ends no invocations: it is no worker of the platform")
-            _endings.end(result.claim, result.outcome, result.reply_to)
+            try:
+                _endings.end(result.claim, result.outcome, result.reply_to)
+            finally:
+                result.written()
         elif isinstance(result, BaseException):
             log.error("the task %s ended %s: %r", task_id, state, result)
         return None

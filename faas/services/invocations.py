@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 from faas.db import functions, histories, invocations, namespaces, replays
@@ -22,6 +23,7 @@ from faas.services import following
 from faas.services.quotas import Admission
 from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
+from faas.telemetry import tracing
 
 log = logging.getLogger("faas.services")
 
@@ -74,6 +76,10 @@ class Invocations:
         if not source.status.terminal:
             raise Conflict("The invocation has not ended yet.")
         again = source.submission(ids.uuid7(), pinned=asked.pinned, namespace=asked.namespace)
+        traces = tracing.current()
+        if traces is not None:
+            traces.follows(source.headers)
+            again = replace(again, headers=traces.carried(source.headers))
         try:
             return self._submit(replace(again, key=asked.idempotency_key, fingerprint=asked.fingerprint))
         except NotFound:
@@ -94,8 +100,10 @@ class Invocations:
         return Accepted(verdict.invocation, replayed=False)
 
     def _publish(self, invocation_id: str, reply_to: str) -> None:
+        traces = tracing.current()
         try:
-            self._publisher.invocations([invocation_id], reply_to)
+            with nullcontext() if traces is None else traces.publishing(invocation_id):
+                self._publisher.invocations([invocation_id], reply_to)
         except BrokerDown as error:
             # Accepted all the same: the reconciler publishes it.
             log.warning("not published yet: %s", error, extra={"fields": {"invocation_id": invocation_id}})
@@ -176,11 +184,12 @@ class Invocations:
 
 def submission(invocation_id: str, new: NewInvocation) -> Submission:
     """What the database is asked to accept."""
+    traces = tracing.current()
     return Submission(
         invocation_id=invocation_id,
         function=new.function,
         payload=new.payload,
-        headers=new.headers,
+        headers=new.headers if traces is None else traces.carried(new.headers),
         timeout_ms=new.timeout_ms,
         key=new.idempotency_key,
         fingerprint=new.fingerprint,

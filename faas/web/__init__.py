@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from faas import config
 from faas.config import Settings
 from faas.services import Services
-from faas.telemetry import logs
+from faas.telemetry import logs, tracing
 from faas.web import (
     audit,
     auth,
@@ -82,6 +82,7 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
 
 def _open(settings: Settings) -> Services:
     logs.configure(settings.log_level)
+    tracing.start(settings, "controller")
     services = Services.open(settings)
     services.metrics.start()
     return services

@@ -12,12 +12,14 @@ from typing import Any
 
 from faas.config import load
 from faas.errors import ConfigError
+from faas.telemetry import tracing
 from faas.web import context
 from faas.web.guard import guard
 from faas.web.slow_clients import SlowClients
 
 try:
     _settings = load()
+    tracing.check(_settings)
 except ConfigError as error:
     # One line that names the variable, where gunicorn would print a stack trace.
     raise SystemExit(str(error)) from None
@@ -85,3 +87,4 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Close what the process's application opened."""
     if getattr(worker, "wsgi", None) is not None:
         context.services(worker.wsgi).close()
+    tracing.stop()

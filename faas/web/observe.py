@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from flask import Flask, Response, g, request
 
 from faas.domain.ids import uuid7
+from faas.telemetry import tracing
 from faas.telemetry.logs import bind
 from faas.web.context import metrics
 
@@ -40,7 +41,14 @@ def _begin() -> None:
     g.began = time.monotonic()
     # Every line that the services log for this request has its id.
     g.scope = ExitStack()
-    g.scope.enter_context(bind(request_id=g.request_id))
+    traces = tracing.current()
+    fields: dict[str, str] = {}
+    if traces is not None:
+        parent = {name: request.headers[name] for name in tracing.HEADERS if name in request.headers}
+        g.trace = traces.request(request.method, parent)
+        g.scope.callback(g.trace.end)
+        fields = g.trace.fields
+    g.scope.enter_context(bind(request_id=g.request_id, **fields))
 
 
 def _end(response: Response) -> Response:
@@ -49,6 +57,9 @@ def _end(response: Response) -> Response:
         response.headers.setdefault(name, value)
     route, seconds = request.url_rule.rule if request.url_rule else None, time.monotonic() - g.began
     metrics().answered(request.method, route, response.status_code, seconds)
+    if "trace" in g:
+        g.trace.answered(request.method, route, response.status_code)
+        response.headers["traceparent"] = g.trace.traceparent
     fields = {
         "request_id": g.request_id,
         "method": request.method,

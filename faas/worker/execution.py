@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +76,11 @@ def board(
 def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str | None) -> None:
     def written() -> None:
         context.running.remove(running)
+        if running.trace is not None:
+            running.trace.written()
 
+    if running.trace is not None:
+        running.trace.ended(outcome)
     context.usage.add(running.claim, outcome)
     if running.reason is Reason.LOST:
         written()
@@ -107,14 +112,22 @@ def _claim(context: Context, invocation_id: str) -> Claim | None:
 
 def _run(context: Context, claim: Claim, reply_to: str | None) -> Ended | None:
     with logs.bind(invocation_id=claim.invocation_id, attempt=claim.attempt), context.running.enter(claim) as running:
-        outcome = _outcome(context, running)
+        running.begin_trace()
+        with logs.bind(**running.trace.fields) if running.trace is not None else nullcontext():
+            outcome = _outcome(context, running)
         context.usage.add(claim, outcome)
+        written = _nothing
+        if running.trace is not None:
+            running.trace.ended(outcome)
+            written = running.trace.written
         if running.reason is Reason.LOST:
+            written()
             return None
         if _is_unfinished(running, outcome):
             context.endings.hand_back(claim)
+            written()
             return None
-        return Ended(claim, outcome, reply_to)
+        return Ended(claim, outcome, reply_to, written)
 
 
 def _outcome(context: Context, running: Running) -> Outcome:
@@ -172,4 +185,8 @@ def _load(context: Context, running: Running, sandbox: Sandbox, code: Path) -> O
 
 def _call(sandbox: Sandbox, running: Running) -> Outcome:
     claim = running.claim
-    return sandbox.invoke(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
+    return sandbox.invoke(Call(claim.invocation_id, claim.payload, running.headers, claim.timeout_ms, running.log))
+
+
+def _nothing() -> None:
+    """There is no trace to end."""

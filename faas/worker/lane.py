@@ -127,8 +127,11 @@ class Lane:
     def _begin_in(self, sandbox: Sandbox, running: Running, done: Done) -> bool:
         claim = running.claim
         running.cancel.attach(sandbox)
+        running.begin_trace()
         try:
-            call = sandbox.begin(Call(claim.invocation_id, claim.payload, claim.headers, claim.timeout_ms, running.log))
+            call = sandbox.begin(
+                Call(claim.invocation_id, claim.payload, running.headers, claim.timeout_ms, running.log)
+            )
         except PlatformError:
             # It died while it was idle: the way with a thread finds another, or starts one.
             running.cancel.detach()

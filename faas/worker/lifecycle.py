@@ -15,7 +15,7 @@ from faas import config
 from faas.errors import PlatformError
 from faas.queueing import transport
 from faas.results import backend
-from faas.telemetry import logs
+from faas.telemetry import logs, tracing
 from faas.telemetry.catalogue import BROKER_SECONDS
 from faas.worker import execution
 from faas.worker.context import Context, current, open_context, set_current
@@ -60,7 +60,9 @@ def _start(sender: Any, **_: Any) -> None:
         )
     allow_open_files()
     try:
-        context = open_context(config.load(), int(sender.concurrency))
+        settings = config.load()
+        tracing.start(settings, "worker")
+        context = open_context(settings, int(sender.concurrency))
         keeper = Keeper(context)
         keeper.start()
     except PlatformError as error:
@@ -122,4 +124,5 @@ def _stop(**_: Any) -> None:
     backend.write_with(None)
     set_current(None)
     context.close()
+    tracing.stop()
     log.info("worker stopped", extra={"fields": {"worker": context.incarnation}})

@@ -7,10 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from faas.domain.invocation import Claim
 from faas.sandbox.engine import Cancel
 from faas.sandbox.log import Log
+from faas.telemetry import tracing
+
+if TYPE_CHECKING:
+    from faas.telemetry.spans import Attempt
 
 
 class Reason(enum.Enum):
@@ -29,6 +34,18 @@ class Running:
     cancel: Cancel = field(default_factory=Cancel)
     log: Log = field(default_factory=Log)
     reason: Reason | None = None
+    trace: Attempt | None = None
+
+    def begin_trace(self) -> None:
+        """It is about to have its sandbox: from now on it is traced, where traces are on."""
+        traces = tracing.current()
+        if traces is not None:
+            self.trace = traces.attempt(self.claim)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What its function is given."""
+        return self.claim.headers if self.trace is None else self.trace.headers
 
     def stop(self, reason: Reason) -> None:
         """Kill its sandbox, now or as soon as it has one."""

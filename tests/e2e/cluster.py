@@ -9,7 +9,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +71,20 @@ class Cluster:
     Args:
         root: a folder for everything: data, logs, work.
         engine: `container` or `simple`.
+        settings: variables for every part.
     """
 
-    def __init__(self, root: Path, engine: str, *, controllers: int = 2, workers: int = 2, clocks: int = 2) -> None:
-        self.root, self.engine = root, engine
+    def __init__(
+        self,
+        root: Path,
+        engine: str,
+        *,
+        controllers: int = 2,
+        workers: int = 2,
+        clocks: int = 2,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root, self.engine, self._settings = root, engine, settings or {}
         self.database_url = self.redis_url = ""
         self._ports: dict[str, int] = {}
         self.work = root / "work"
@@ -192,6 +202,7 @@ class Cluster:
             "WORKER_MEMORY_MB": "8192",
             "PLATFORM_RETRIES": f"{PLATFORM_RETRIES}",
             "FAAS_SECRETS_KEY": self.secrets_key,
+            **self._settings,
         }
 
     def _program(self, name: str, module: tuple[str, ...]) -> Program:
