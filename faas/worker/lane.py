@@ -132,8 +132,10 @@ class Lane:
             call = sandbox.begin(
                 Call(claim.invocation_id, claim.payload, running.headers, claim.timeout_ms, running.log)
             )
-        except PlatformError:
-            # It died while it was idle: the way with a thread finds another, or starts one.
+        except Exception as error:
+            # It died while it was idle: the way with a thread finds another, or starts one. Whatever it was, a call must not be left with nobody.
+            if not isinstance(error, PlatformError):
+                log.exception("a call could not be begun")
             running.cancel.detach()
             self._pool.discard(sandbox)
             return False
