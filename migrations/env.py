@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import Connection, create_engine, pool, text
 
 from faas.db.tables import metadata
+
+_LOCK = text("SELECT pg_try_advisory_xact_lock(7041775)")
+_PAUSE_SECONDS = 0.2
 
 
 def run() -> None:
@@ -13,7 +18,7 @@ def run() -> None:
     url = context.config.attributes["url"]
     engine = create_engine(url, poolclass=pool.NullPool)
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(7041775)"))
+        _wait_for_turn(connection)
         context.configure(
             connection=connection,
             target_metadata=metadata,
@@ -22,6 +27,13 @@ def run() -> None:
         )
         context.run_migrations()
     engine.dispose()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    # Asked again and again: a statement that waits for the lock holds a snapshot, and who has the lock may make an index beside writers, which waits
+    # for all snapshots that are older.
+    while not connection.scalar(_LOCK):
+        time.sleep(_PAUSE_SECONDS)
 
 
 run()

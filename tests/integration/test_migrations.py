@@ -22,6 +22,8 @@ from faas.web import migrate
 OF_THE_PLATFORM = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' AND relname <> 'alembic_version_pkc'"
 FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
 
+UPGRADE = "import sys; from faas.web import migrate; migrate.upgrade(sys.argv[1])"
+
 
 def count(url: str, sql: str) -> int:
     connection = psycopg2.connect(url)
@@ -81,12 +83,7 @@ def test_a_difference_would_be_noticed(fresh_database_url):
 
 def test_two_deploys_at_once_migrate_once(fresh_database_url):
     migrate.downgrade(fresh_database_url, "base")
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from faas.web import migrate; migrate.upgrade(sys.argv[1])",
-        fresh_database_url,
-    ]
+    command = [sys.executable, "-c", UPGRADE, fresh_database_url]
     deploys = [subprocess.Popen(command) for _ in range(2)]
     assert [one.wait(120) for one in deploys] == [0, 0]
     assert count(fresh_database_url, "SELECT count(*) FROM platform") == 1
@@ -113,6 +110,33 @@ def test_an_index_of_the_ends_is_made_beside_those_who_write(fresh_database_url)
     assert count(fresh_database_url, f"SELECT count(*) {parts}") == count(
         fresh_database_url, f"SELECT count(*) {months}"
     )
+    database.close()
+
+
+def test_a_deploy_that_comes_while_another_makes_an_index_beside_writers_holds_it_up_no_longer_than_they_do(
+    fresh_database_url,
+):
+    database = Database(fresh_database_url)
+    first = invocation(database, function(database).id)
+    migrate.downgrade(fresh_database_url, "0010")
+    upgrading = threading.Thread(target=migrate.upgrade, args=(fresh_database_url,), daemon=True)
+    making = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%%' AND wait_event_type = 'Lock' AND datname = current_database()"
+    asking = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%advisory%%' AND pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+    command = [sys.executable, "-c", UPGRADE, fresh_database_url]
+    with database.begin() as tx:
+        tx.run("UPDATE invocations SET worker_id = 'w' WHERE id = %s", (first.id,))
+        upgrading.start()
+        with database.autocommit() as other:
+            eventually(lambda: other.one(making))
+            late = subprocess.Popen(command)
+            eventually(lambda: other.one(asking))
+    try:
+        assert late.wait(120) == 0
+        upgrading.join(120)
+        assert not upgrading.is_alive()
+    finally:
+        late.kill()
+        late.wait()
     database.close()
 
 
