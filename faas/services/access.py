@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -42,7 +43,8 @@ class Access:
         self._database = database
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
-        self._closed, self._open_until = not may_be_open, 0.0
+        # Never found to be open yet: not even long ago, though the host may have started just now.
+        self._closed, self._open_until = not may_be_open, -math.inf
         self._used: dict[str, float] = {}
 
     def caller(self, key: str | None, *, late_s: float = 0.0) -> Caller:
