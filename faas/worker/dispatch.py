@@ -216,8 +216,9 @@ class Dispatcher:
 
     def _lost(self, arrival: Arrival) -> None:
         log.exception("a message of %s was lost", arrival.invocation_id)
-        # Held no more: the worker's keeper ends it as a stray.
-        self._claims.pop(arrival.invocation_id, None)
+        if not self._draining.is_set():
+            # Held no more: the worker's keeper ends it as a stray. In one that stops, it is given back with all that Celery's pool takes no more.
+            self._claims.pop(arrival.invocation_id, None)
 
     def _boarded(self, arrival: Arrival, claim: Claim) -> bool:
         def over() -> None:

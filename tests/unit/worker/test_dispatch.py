@@ -101,13 +101,32 @@ def test_a_claim_that_waited_on_board_for_nothing_goes_to_a_thread_and_keeps_its
     sent_away.get(timeout=60)()
     assert said.get(timeout=60) == mine
     assert opened.held() == {(mine, 1)}
-    assert told == ["begun", "ended"]
+    # The board may send it away before it has said that it took it.
+    eventually(lambda: sorted(told) == ["begun", "ended"])
     assert opened.take(mine).attempt == 1
     with pytest.raises(queue.Empty):
         sent_away.get(timeout=0.3)
     opened.done()
     sent_away.get(timeout=60)
     opened.stop()
+
+
+def test_a_claim_that_is_sent_away_when_the_pool_takes_nothing_more_is_given_back(database, publisher):
+    made, sent_away, draining = function(database), queue.Queue(), threading.Event()
+    opened = Dispatcher(database, publisher, worker(database), draining, threads=1)
+    opened.start(lambda claim, reply_to, over, turned_away: sent_away.put(turned_away) or True)
+    mine = invocation(database, made.id).id
+
+    def closed():
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    opened.arrived(Arrival(mine, closed))
+    turned_away = sent_away.get(timeout=60)
+    draining.set()
+    turned_away()
+    opened.stop()
+    opened.hand_back(Endings(database, publisher, platform_retries=0))
+    assert invocations.get(database, mine).status is Status.QUEUED
 
 
 def test_there_is_room_for_as_many_in_hand_as_may_run_and_none_in_one_that_stops(database, dispatcher, said, draining):
