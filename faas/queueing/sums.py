@@ -24,14 +24,16 @@ log = logging.getLogger("faas.queueing")
 # A scrape has ten seconds in all, and asks PostgreSQL too.
 _SECONDS = 2.0
 # KEYS: the sums, the process's own key, the processes. ARGV: the process, its report's number, the milliseconds after which it is forgotten, its
-# gauges, then fields and what was added to each. A report that came twice, because the answer to it was lost, is added once.
+# gauges, then fields and what was added to each. A report that came twice, because the answer to it was lost, is added once. What a script has done is not
+# undone, so the number goes first: a report that fails in the middle is lost in part, and not added again without end.
 _REPORT = """
-if redis.call('HGET', KEYS[2], 'report') ~= ARGV[2] then
-    for n = 5, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[n], ARGV[n + 1]) end
-end
+local before = redis.call('HGET', KEYS[2], 'report')
 redis.call('HSET', KEYS[2], 'report', ARGV[2], 'gauges', ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
-redis.call('SADD', KEYS[3], ARGV[1])"""
+redis.call('SADD', KEYS[3], ARGV[1])
+if before ~= ARGV[2] then
+    for n = 5, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[n], ARGV[n + 1]) end
+end"""
 
 
 @dataclass(frozen=True, slots=True)

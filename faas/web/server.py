@@ -52,10 +52,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: Any) -> Any:
         """The requests of a connection that follow each other closely, in one thread: gunicorn's own way through its main loop, and through another
         thread's wake-up, is a fifth of what a short request costs."""
-        while True:
-            kept = self._handle_one(conn)
-            if kept is not True or not self._is_followed(conn):
-                return kept
+        kept = self._handle_one(conn)
+        if kept is not True or not self._may_stay.acquire(blocking=False):
+            return kept
+        try:
+            while kept is True and self._is_followed(conn):
+                kept = self._handle_one(conn)
+            return kept
+        finally:
+            self._may_stay.release()
 
     def _handle_one(self, conn: Any) -> Any:
         conn.head = self.slow_clients.head(conn.sock)
@@ -66,14 +71,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _is_followed(self, conn: Any) -> bool:
         """Whether the next request of a kept connection begins within a moment."""
-        if not self.alive or not self._may_stay.acquire(blocking=False):
+        if not self.alive:
             return False
-        try:
-            poller = select.poll()
-            poller.register(conn.sock, select.POLLIN)
-            return bool(poller.poll(_NEXT_REQUEST_MS))
-        finally:
-            self._may_stay.release()
+        poller = select.poll()
+        poller.register(conn.sock, select.POLLIN)
+        return bool(poller.poll(_NEXT_REQUEST_MS))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """The head is there."""

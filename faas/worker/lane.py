@@ -139,7 +139,14 @@ class Lane:
             running.cancel.detach()
             self._pool.discard(sandbox)
             return False
-        self._board(_Passenger(running, sandbox, call, done))
+        try:
+            self._board(_Passenger(running, sandbox, call, done))
+        except Exception:
+            # The kernel has no room for another descriptor to be watched.
+            log.exception("a call could not be watched")
+            running.cancel.detach()
+            self._pool.discard(sandbox)
+            return False
         return True
 
     def _stand(self, claim: Claim, done: Done, turned_away: Callable[[], None]) -> bool:
@@ -189,14 +196,14 @@ class Lane:
     def _board(self, passenger: _Passenger) -> None:
         sandbox, deadline = passenger.sandbox, passenger.call.deadline
         with self._lock:
-            self._passengers[sandbox.id] = passenger
-            heapq.heappush(self._deadlines, (deadline, sandbox.id))
-            early = deadline < self._sleeps_until
             strange = [one for one in sandbox.descriptors if self._owners.get(one) != sandbox.id]
             for descriptor in strange:
                 self._owners[descriptor] = sandbox.id
                 # Its number may have been that of a descriptor which was closed, and so left `epoll` by itself.
                 self._epoll.register(descriptor, _EVENTS)
+            self._passengers[sandbox.id] = passenger
+            heapq.heappush(self._deadlines, (deadline, sandbox.id))
+            early = deadline < self._sleeps_until
             # The answer may have come before its passenger was known here; an edge is told once.
             quick = self._missed.intersection(sandbox.descriptors)
             self._missed -= quick
@@ -276,7 +283,12 @@ class Lane:
                 standing = self._patience.late(now)
             if standing is None:
                 return
-            self._turn_away(standing)
+            try:
+                self._turn_away(standing)
+            except Exception:
+                # The others go on; this one is ended as a stray by the worker's keeper.
+                log.exception("a call could not be sent on")
+                self._running.remove(standing.running)
 
     def _arrived(self, passenger: _Passenger) -> None:
         claim, call = passenger.running.claim, passenger.call
@@ -304,11 +316,13 @@ class Lane:
             outcome = outcomes.failed(outcomes.SANDBOX_ERROR, "The platform failed; its log has the reason.")
         running.cancel.detach()
         key = running.claim.revision.key
-        if self._patience.anybody(key) and self._pool.reuse(passenger.sandbox):
-            self._hand_over(passenger.sandbox, key)
-        else:
-            self._pool.release(passenger.sandbox)
-        self._tell(passenger.done, running, outcome)
+        try:
+            if self._patience.anybody(key) and self._pool.reuse(passenger.sandbox):
+                self._hand_over(passenger.sandbox, key)
+            else:
+                self._pool.release(passenger.sandbox)
+        finally:
+            self._tell(passenger.done, running, outcome)
 
     def _tell(self, done: Done, running: Running, outcome: Outcome) -> None:
         try:
