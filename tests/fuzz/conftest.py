@@ -19,9 +19,12 @@ from faas.services.vault import new_key
 START_SECONDS = 90.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[requests.Session]:
-    """Calls with the key; `base_url` says where. No worker runs: what is accepted stays queued, so answers are the same each time."""
+    """Calls with the key; `base_url` says where. No worker runs: what is accepted stays queued, so answers are the same each time.
+
+    It ends with the package: a controller that lives tells every few seconds of itself in the Redis that it shares with the tests after it.
+    """
     administer(servers[0], "CREATE DATABASE fuzzed TEMPLATE faas")
     folder = tmp_path_factory.mktemp("api")
     session = Api(f"http://{LOOPBACK}:{free_port()}")
