@@ -7,7 +7,6 @@ of itself for three intervals; and the set of the processes.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +18,6 @@ from faas.queueing import names
 from faas.queueing.publisher import connect
 
 T = TypeVar("T")
-log = logging.getLogger("faas.queueing")
 
 # A scrape has ten seconds in all, and asks PostgreSQL too.
 _SECONDS = 2.0

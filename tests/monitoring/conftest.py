@@ -9,25 +9,21 @@ from e2e.cluster import Cluster
 
 from monitoring.prometheus import Prometheus, tool
 
-
-class Watched(Cluster):
-    """A platform with several processes in its controller, that tell of themselves often, and with little memory for sandboxes."""
-
-    def environment(self) -> dict[str, str]:
-        """See `Cluster.environment`."""
-        return {
-            **super().environment(),
-            "WEB_CONCURRENCY": "3",
-            "METRICS_INTERVAL": "0.5",
-            "WORKER_MEMORY_MB": "256",
-            "PLATFORM_RETRIES": "0",
-        }
+# Several processes in the controller, that tell of themselves often, and little memory for sandboxes.
+SETTINGS = {
+    "WEB_CONCURRENCY": "3",
+    "METRICS_INTERVAL": "0.5",
+    "WORKER_MEMORY_MB": "256",
+    "PLATFORM_RETRIES": "0",
+}
 
 
 @pytest.fixture(scope="package")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running platform on the engine `simple`."""
-    cluster = Watched(tmp_path_factory.mktemp("watched"), "simple", controllers=1, workers=1, clocks=1)
+    cluster = Cluster(
+        tmp_path_factory.mktemp("watched"), "simple", controllers=1, workers=1, clocks=1, settings=SETTINGS
+    )
     try:
         cluster.start()
         yield cluster
@@ -36,7 +32,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="package")
-def prometheus(platform: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(platform: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that scrapes it."""
     tool("prometheus")
     started = Prometheus(tmp_path_factory.mktemp("prometheus"), platform.url().removeprefix("http://"))
@@ -45,7 +41,7 @@ def prometheus(platform: Watched, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def cluster(platform: Watched) -> Iterator[Watched]:
+def cluster(platform: Cluster) -> Iterator[Cluster]:
     """The platform with all its parts running."""
     platform.settle()
     yield platform

@@ -6,9 +6,8 @@ import re
 import signal
 from pathlib import Path
 
-from e2e.cluster import eventually, parallel
+from e2e.cluster import Cluster, eventually, parallel
 
-from monitoring.conftest import Watched
 from monitoring.prometheus import DOCS, Prometheus, promtool
 
 FAILS = "def handler(event, context):\n    raise ValueError('always')\n"
@@ -34,7 +33,7 @@ def test_each_alert_fires_after_its_time_and_none_where_all_is_well(tmp_path: Pa
     assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "series.yml"))
 
 
-def test_functions_that_fail_and_too_little_memory(cluster: Watched, prometheus: Prometheus) -> None:
+def test_functions_that_fail_and_too_little_memory(cluster: Cluster, prometheus: Prometheus) -> None:
     fails, sleeps = cluster.deploy(FAILS), cluster.deploy(memory_mb=256, max_concurrency=2)
     cluster.invoke(fails)
     ended = 'sum(faas_function_invocations_total{status="failed"})'
@@ -45,7 +44,7 @@ def test_functions_that_fail_and_too_little_memory(cluster: Watched, prometheus:
     prometheus.await_alerts("FaasSandboxesExhausted")
 
 
-def test_a_worker_that_dies(cluster: Watched, prometheus: Prometheus) -> None:
+def test_a_worker_that_dies(cluster: Cluster, prometheus: Prometheus) -> None:
     function = cluster.deploy(max_concurrency=1)
     eventually(lambda: prometheus.value("faas_broker_up") == 1, "the platform is scraped")
     cluster.running(cluster.submit(function, {"sleep": 60}))
@@ -55,7 +54,7 @@ def test_a_worker_that_dies(cluster: Watched, prometheus: Prometheus) -> None:
     prometheus.await_alerts("FaasNoWorkers", "FaasQueueOld")
 
 
-def test_sandboxes_that_do_not_start(cluster: Watched, prometheus: Prometheus) -> None:
+def test_sandboxes_that_do_not_start(cluster: Cluster, prometheus: Prometheus) -> None:
     eventually(lambda: prometheus.value("sum(faas_sandbox_start_failures_total)") is not None, "it is scraped")
     # One that was started has made the folder.
     cluster.invoke(cluster.deploy())
@@ -70,13 +69,13 @@ def test_sandboxes_that_do_not_start(cluster: Watched, prometheus: Prometheus) -
         away.rename(sandboxes)
 
 
-def test_a_clock_that_is_away(cluster: Watched, prometheus: Prometheus) -> None:
+def test_a_clock_that_is_away(cluster: Cluster, prometheus: Prometheus) -> None:
     eventually(lambda: prometheus.value("faas_stats_lag_seconds"), "the platform is scraped")
     cluster.kill("clock1")
     prometheus.await_alerts("FaasReconcilerNotRunning", "FaasStatsLag")
 
 
-def test_servers_and_controllers_that_are_away(cluster: Watched, prometheus: Prometheus) -> None:
+def test_servers_and_controllers_that_are_away(cluster: Cluster, prometheus: Prometheus) -> None:
     eventually(lambda: prometheus.value("faas_broker_up") == 1, "the platform is scraped")
     cluster.kill("redis")
     prometheus.await_alerts("FaasBrokerDown")

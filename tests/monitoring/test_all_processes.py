@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
-from e2e.cluster import PATIENCE, eventually, parallel
+from e2e.cluster import PATIENCE, Cluster, eventually, parallel
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.conftest import Watched
 
-
-def scrape(cluster: Watched) -> dict[Any, float]:
+def scrape(cluster: Cluster) -> dict[Any, float]:
     """The samples of a scrape, over a new connection: (name, labels without order) to the value."""
     answer = cluster.call("GET", "/metrics")
     assert answer.status_code == 200
@@ -36,7 +34,7 @@ def stopped(pid: int) -> Iterator[None]:
         os.killpg(pid, signal.SIGCONT)
 
 
-def test_requests_to_several_processes_are_all_in_any_scrape(cluster: Watched) -> None:
+def test_requests_to_several_processes_are_all_in_any_scrape(cluster: Cluster) -> None:
     key = ("faas_http_requests_total", ("method", "GET"), ("route", "/health/live"), ("status", "200"))
     before = scrape(cluster).get(key, 0)
 
@@ -52,7 +50,7 @@ def test_requests_to_several_processes_are_all_in_any_scrape(cluster: Watched) -
     assert {scrape(cluster)[key] for _ in range(12)} == {before + 200}
 
 
-def test_processes_of_every_kind_tell_of_themselves(cluster: Watched) -> None:
+def test_processes_of_every_kind_tell_of_themselves(cluster: Cluster) -> None:
     expected = {"controller": 3, "worker": 1, "clock": 1}
     eventually(
         lambda: {role: scrape(cluster)["faas_processes", ("role", role)] for role in expected} == expected,
@@ -65,7 +63,7 @@ def test_processes_of_every_kind_tell_of_themselves(cluster: Watched) -> None:
     assert found["faas_reconciler_rounds_total",] > 0
 
 
-def test_a_redis_that_hangs_is_said_in_time(cluster: Watched) -> None:
+def test_a_redis_that_hangs_is_said_in_time(cluster: Cluster) -> None:
     eventually(lambda: scrape(cluster)["faas_broker_up",] == 1, "all is well")
     with stopped(cluster.pid("redis")):
         answer = cluster.call("GET", "/metrics", timeout=30)
@@ -73,7 +71,7 @@ def test_a_redis_that_hangs_is_said_in_time(cluster: Watched) -> None:
     assert "faas_database_up 1.0" in answer.text
 
 
-def test_what_a_worker_did_stays_when_it_is_killed_and_what_it_has_goes(cluster: Watched) -> None:
+def test_what_a_worker_did_stays_when_it_is_killed_and_what_it_has_goes(cluster: Cluster) -> None:
     function = cluster.deploy()
     key = ("faas_attempts_total", ("result", "succeeded"))
     before = scrape(cluster)[key]

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster import eventually
+from e2e.cluster import Cluster, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.conftest import Watched
 from monitoring.prometheus import DOCS, Prometheus, promtool
 
 PAGE = DOCS.parent / "monitoring.md"
@@ -29,7 +28,7 @@ def panels() -> Iterator[tuple[str, str]]:
             yield panel["title"], re.sub(r"\$(namespace|function)\b", ".*", expression)
 
 
-def test_every_expression_of_the_dashboard_has_series(cluster: Watched, prometheus: Prometheus) -> None:
+def test_every_expression_of_the_dashboard_has_series(cluster: Cluster, prometheus: Prometheus) -> None:
     works, fails = cluster.deploy(), cluster.deploy(FAILS)
     for function in (works, fails) * 3:
         cluster.invoke(function)
@@ -43,7 +42,7 @@ def test_every_expression_of_the_dashboard_has_series(cluster: Watched, promethe
     eventually(lambda: set(silent()) <= MAY_BE_EMPTY, "every panel shows something")
 
 
-def test_the_dashboard_and_the_alerts_ask_for_nothing_that_is_not_there(cluster: Watched) -> None:
+def test_the_dashboard_and_the_alerts_ask_for_nothing_that_is_not_there(cluster: Cluster) -> None:
     known = {sample for family in families(cluster) for sample in series_of(family)} | {"up", "scrape_duration_seconds"}
     rules = re.findall(r"expr: (?:\|\n)?(.*?)\n +(?:for|labels):", (DOCS / "alerts.yml").read_text(), re.DOTALL)
     asked = {
@@ -53,17 +52,17 @@ def test_the_dashboard_and_the_alerts_ask_for_nothing_that_is_not_there(cluster:
     assert asked - known == set()
 
 
-def test_the_page_has_every_metric_and_no_other(cluster: Watched) -> None:
+def test_the_page_has_every_metric_and_no_other(cluster: Cluster) -> None:
     written = dict(re.findall(r"^\| `(faas_\w+)`[^|]*\| (counter|gauge|histogram) \|", PAGE.read_text(), re.MULTILINE))
     told = {family.name + ("_total" if family.type == "counter" else ""): family.type for family in families(cluster)}
     assert written == told
 
 
-def test_the_metrics_are_as_prometheus_asks_for(cluster: Watched, tmp_path: Path) -> None:
+def test_the_metrics_are_as_prometheus_asks_for(cluster: Cluster, tmp_path: Path) -> None:
     assert promtool("check", "metrics", stdin=cluster.call("GET", "/metrics").text).strip() == ""
 
 
-def families(cluster: Watched) -> list[Any]:
+def families(cluster: Cluster) -> list[Any]:
     """The metrics of a scrape, once there are those by function."""
     cluster.invoke(cluster.deploy())
 
