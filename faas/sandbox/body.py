@@ -46,6 +46,10 @@ class Body(Protocol):
         """How many processes live in it: no zombies, and threads don't count. None where that can't be known. Never raises."""
         ...
 
+    def outnumbers(self, count: int) -> bool:
+        """Whether more processes than that live in it; False where that can't be known. Never raises."""
+        ...
+
     def freeze(self) -> bool:
         """Let nothing in it run until `thaw`; False where that can't be done. Never raises."""
         ...

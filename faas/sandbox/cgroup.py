@@ -31,21 +31,27 @@ class ControlGroup:
 
     Attributes:
         version: 1 or 2.
-        memory, cpu, freezer: the folders that hold these controllers' files; the same one in version 2. None where the controller is not there.
+        memory, cpu, freezer, pids: the folders that hold these controllers' files; the same one in version 2. None where the controller is not
+            there.
     """
 
     version: int
     memory: Path
     cpu: Path | None
     freezer: Path | None = None
+    pids: Path | None = None
     _files: KeptFiles = field(init=False, repr=False, compare=False)
+    _tasks: KeptFiles | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_files", KeptFiles(str(self.memory)))
+        object.__setattr__(self, "_tasks", KeptFiles(str(self.pids)) if self.pids else None)
 
     def close(self) -> None:
         """Close what is kept open; from then on nothing can be read."""
         self._files.close()
+        if self._tasks is not None:
+            self._tasks.close()
 
     def limit(self, memory_mb: int, cpus: float) -> bool:
         """Set the limits; swap is never had.
@@ -86,7 +92,7 @@ class ControlGroup:
 
     def memory_peak_mb(self) -> float | None:
         """The most memory used since `reset_peak`, where the kernel allows that one, else since the start; None where it can't be read."""
-        peak = self._number("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak")
+        peak = self._number("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak", self._files)
         return None if peak is None else round(peak / _MIB, 1)
 
     def reset_peak(self) -> None:
@@ -102,6 +108,14 @@ class ControlGroup:
             return len(self._files.read_anew("cgroup.procs").split())
         except OSError:
             return None
+
+    def outnumbers(self, count: int) -> bool:
+        """Whether more processes than that live in it; False where it can't be read."""
+        tasks = self._number("pids.current", self._tasks)
+        if tasks is not None and tasks <= count:
+            # Threads are among them, so there are no more processes: without the list, which takes the kernel ten times as long.
+            return False
+        return (self.processes() or 0) > count
 
     def freeze(self) -> bool:
         """Let none of its processes run until `thaw`; whether that could be done."""
@@ -121,9 +135,9 @@ class ControlGroup:
             return False
         return True
 
-    def _number(self, name: str) -> int | None:
+    def _number(self, name: str, files: KeptFiles | None) -> int | None:
         try:
-            return int(self._files.read(name))
+            return None if files is None else int(files.read(name))
         except (OSError, ValueError):
             return None
 
@@ -162,13 +176,13 @@ def find(pid: int, container_id: str, *, proc: Path = _PROC) -> ControlGroup | N
     except OSError:
         return None
     memory, version = _folder("memory", groups, mounts), 1
-    cpu, freezer = _folder("cpu", groups, mounts), _folder("freezer", groups, mounts)
+    cpu, freezer, pids = (_folder(name, groups, mounts) for name in ("cpu", "freezer", "pids"))
     if memory is None:
         memory, version = _folder("", groups, mounts), 2
-        cpu = freezer = memory
+        cpu = freezer = pids = memory
     if memory is None or container_id not in str(memory) or not memory.is_dir():
         return None
-    return ControlGroup(version, memory, cpu, freezer)
+    return ControlGroup(version, memory, cpu, freezer, pids)
 
 
 def quota_us(cpus: float) -> int:

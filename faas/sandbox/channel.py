@@ -80,6 +80,10 @@ class Channel:
         self._streams = {descriptor: name for name, descriptor in streams.items()}
         self._decoder = Decoder()
         self.descriptor = connection.fileno()
+        # Asking all three at once is a quarter of what reading one takes that has nothing.
+        self._at_hand = select.poll()
+        for descriptor in self.descriptors:
+            self._at_hand.register(descriptor, select.POLLIN)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -160,21 +164,14 @@ class Channel:
 
     def drain(self, log: Log | None) -> None:
         """Take what was printed by now; None drops it."""
-        for descriptor in self._streams:
-            self.read_stream(descriptor, log)
+        for descriptor, _ in self._at_hand.poll(0):
+            if descriptor != self.descriptor:
+                self.read_stream(descriptor, log)
 
     @property
     def quiet(self) -> bool:
         """Whether the agent is there and has nothing to say: neither gone, nor speaking out of turn."""
-        if not self._decoder.empty:
-            return False
-        try:
-            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return self._decoder.empty and all(descriptor != self.descriptor for descriptor, _ in self._at_hand.poll(0))
 
     def close(self) -> None:
         """Close the connection: an idle agent ends by that."""

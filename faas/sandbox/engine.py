@@ -35,6 +35,7 @@ class RunningCall:
         turn: to be stepped by whoever polls the sandbox's descriptors, until it has its answer.
         kills: how many processes of the sandbox the kernel had killed for want of memory before.
         began, deadline: of `time.monotonic`; with no answer by then the call is concluded without.
+        plain: whether `is_plain` has said so.
     """
 
     call: Call
@@ -42,6 +43,7 @@ class RunningCall:
     kills: int
     began: float
     deadline: float
+    plain: bool = False
 
 
 class Cancel:

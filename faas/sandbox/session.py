@@ -121,7 +121,8 @@ class Session:
 
     def begin(self, call: Call) -> RunningCall:
         """See `Sandbox.begin`."""
-        if not self.usable:
+        # Whoever took it has just asked whether it lives; one that dies now ends the call.
+        if self._spoiled or self._closed:
             raise SandboxError("the sandbox died while it was idle")
         if self._frozen:
             self._frozen = False
@@ -141,18 +142,20 @@ class Session:
         duration_ms = round((time.monotonic() - running.began) * 1000)
         peak = self._body.memory_peak_mb()
         answer = running.turn.answer if running.turn.answer is not None else Silence.EXPIRED
-        outcome = self._judge(answer, running.call, running.kills)
+        outcome = self._judge(answer, running)
         return replace(outcome, logs=self._log(running.turn.log), duration_ms=duration_ms, memory_peak_mb=peak)
 
     def is_plain(self, running: RunningCall) -> bool:
         """See `Sandbox.is_plain`."""
-        return isinstance(running.turn.answer, dict) and not self._outnumbered()
+        running.plain = isinstance(running.turn.answer, dict) and not self._outnumbered()
+        return running.plain
 
-    def _judge(self, answer: dict[str, Any] | Silence | SandboxError, call: Call, kills: int) -> Outcome:
+    def _judge(self, answer: dict[str, Any] | Silence | SandboxError, running: RunningCall) -> Outcome:
+        call, kills = running.call, running.kills
         outcome = verdict.of_answer(answer, call.invocation_id) if isinstance(answer, dict) else None
         if outcome is not None and isinstance(answer, dict):
             starved = self._body.oom_kills() > kills
-            if starved or self._outlived():
+            if starved or (not running.plain and self._outlived()):
                 self._spoil()
             return verdict.of_starved(outcome, self._memory_mb) if starved else outcome
         if answer is Silence.EXPIRED:
@@ -181,8 +184,7 @@ class Session:
         return True
 
     def _outnumbered(self) -> bool:
-        count = self._body.processes()
-        return count is not None and self._processes is not None and count > self._processes
+        return self._processes is not None and self._body.outnumbers(self._processes)
 
     def _log(self, log: Log) -> bytes:
         self._channel.drain(log)

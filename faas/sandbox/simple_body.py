@@ -125,6 +125,10 @@ class ProcessBody:
         # Of deeper ones the parents are counted, which is enough to know that something is left.
         return len([pid for pid in {*_children(self._process.pid), *_children(agent)} if _lives(pid)])
 
+    def outnumbers(self, count: int) -> bool:
+        """See `Body.outnumbers`."""
+        return (self.processes() or 0) > count
+
     def freeze(self) -> bool:
         """Not done: a control group takes root."""
         return False

@@ -75,7 +75,7 @@ def test_version_1_is_found_on_a_hybrid_host(host):
 
 def test_version_2_is_found(host):
     group, folder = version_2(host)
-    assert group == ControlGroup(2, folder, folder, folder)
+    assert group == ControlGroup(2, folder, folder, folder, folder)
 
 
 def test_a_mount_of_a_part_of_the_tree_is_followed(host):
@@ -179,6 +179,30 @@ def test_version_2_counters(host):
     (folder / "memory.peak").write_text(f"{1 << 19}\n")
     (folder / "cgroup.procs").write_text("12\n")
     assert (group.oom_kills(), group.memory_peak_mb(), group.processes()) == (1, 0.5, 1)
+
+
+def test_more_processes_are_told_by_the_tasks_where_these_say_it_and_by_the_list_where_not(host):
+    memory = put(host.mount("sys/fs/cgroup/memory", "cgroup", "rw,memory") / "docker" / ID)
+    pids = put(host.mount("sys/fs/cgroup/pids", "cgroup", "rw,pids") / "docker" / ID)
+    group = host.container(f"7:pids:/docker/{ID}\n4:memory:/docker/{ID}\n")
+    (memory / "cgroup.procs").write_text("12\n15\n17\n")
+    assert (group.outnumbers(2), group.outnumbers(3)) == (True, False)
+    (pids / "pids.current").write_text("9\n")
+    # Six of the nine are threads.
+    assert (group.outnumbers(2), group.outnumbers(3)) == (True, False)
+    (pids / "pids.current").write_text("2\n")
+    assert group.outnumbers(2) is False
+    group.close()
+    (memory / "cgroup.procs").unlink()
+    assert group.outnumbers(0) is False
+
+
+def test_version_2_has_the_tasks_beside_the_list(host):
+    group, folder = version_2(host)
+    assert group.outnumbers(0) is False
+    (folder / "cgroup.procs").write_text("12\n")
+    (folder / "pids.current").write_text("3\n")
+    assert (group.outnumbers(0), group.outnumbers(1)) == (True, False)
 
 
 def test_what_the_kernel_does_not_tell_is_unknown(host):
