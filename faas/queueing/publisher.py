@@ -1,19 +1,11 @@
-"""Publishing: Celery messages for workers, and wake-ups for whoever waits. All of one call goes in one pipeline.
-
-The message is Celery's protocol 2 as kombu's Redis transport writes it, rendered here: four times as fast as `send_task`, and thirty-six times in a
-pipeline (PERFORMANCE.md). An ordinary `send_task("faas.invoke", [id], task_id=id)` from any Celery application does the same.
-"""
+"""Publishing: Celery messages for workers, and wake-ups for whoever waits. All of one call goes in one pipeline."""
 
 from __future__ import annotations
 
-import base64
-import functools
-import json
 import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from faas.errors import BrokerDown
-from faas.queueing import names
+from faas.queueing import messages, names
 from faas.telemetry.catalogue import BROKER_FAILURES, BROKER_SECONDS
 from faas.telemetry.counts import Counts
 
@@ -51,14 +43,13 @@ class Publisher:
         Args:
             reply_to: the channel on which somebody waits for their ends.
         """
-        messages = [_invoke(one, reply_to) for one in ids]
-        if messages:
-            self._run(lambda client: client.lpush(names.QUEUE, *messages), "publish")
+        rendered = [messages.invoke(one, reply_to) for one in ids]
+        if rendered:
+            self._run(lambda client: client.lpush(names.QUEUE, *rendered), "publish")
 
     def build(self, function_id: str, number: int) -> None:
         """Publish the build of a revision. Raises BrokerDown."""
-        task_id = str(uuid.uuid4())
-        self._pipeline([("LPUSH", names.QUEUE, _message(names.BUILD, task_id, [function_id, number]))])
+        self._pipeline([("LPUSH", names.QUEUE, messages.build(function_id, number))])
 
     def cancel(self, invocation_id: str) -> None:
         """Tell the worker that runs it to stop. Raises BrokerDown; the worker's beat finds the request in the database anyway."""
@@ -71,10 +62,10 @@ class Publisher:
 
         Raises BrokerDown.
         """
-        messages = [_invoke(one, "") for one in run]
+        rendered = [messages.invoke(one) for one in run]
         commands: list[tuple[Any, ...]] = [("PUBLISH", channel, text) for channel, text in replies]
-        if messages:
-            commands.append(("LPUSH", names.QUEUE, *messages))
+        if rendered:
+            commands.append(("LPUSH", names.QUEUE, *rendered))
         over = " ".join(ended)
         if over:
             commands.append(("PUBLISH", names.ENDED, over))
@@ -166,79 +157,4 @@ def connect(url: str, *, read_seconds: float = _SECONDS) -> redis.Redis:
         # Once more for a connection that Redis closed meanwhile. (By itself redis-py 8 would try ten times with pauses, and a caller would wait for minutes.)
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=True,
-    )
-
-
-def _invoke(invocation_id: str, reply_to: str) -> str:
-    """The message of an invocation, out of one that was made before: ids are of one length, and of characters that no encoding changes."""
-    head, parts = _template()
-    body = base64.b64encode(head.replace(_ANY_ID, invocation_id).encode()).decode()
-    before, after_body, after_reply = parts
-    return "".join(
-        (
-            before,
-            body,
-            after_body.replace(_ANY_ID, invocation_id),
-            reply_to,
-            after_reply.replace(_ANY_ID, invocation_id).replace(_ANY_TAG, str(uuid.uuid4())),
-        )
-    )
-
-
-_ANY_ID, _ANY_TAG = "00000000-0000-7000-8000-000000000000", "00000000-0000-4000-8000-000000000000"
-
-
-@functools.cache
-def _template() -> tuple[str, tuple[str, str, str]]:
-    """A message's body, and the text of a message around its body and its `reply_to`."""
-    body = _body([_ANY_ID])
-    before, after = _rendered(names.INVOKE, _ANY_ID, "<body>", "<reply>", _ANY_TAG).split("<body>")
-    after_body, after_reply = after.split("<reply>")
-    return body, (before, after_body, after_reply)
-
-
-def _message(task: str, task_id: str, args: list[Any]) -> str:
-    return _rendered(task, task_id, base64.b64encode(_body(args).encode()).decode(), "", str(uuid.uuid4()))
-
-
-def _body(args: list[Any]) -> str:
-    return json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-
-
-def _rendered(task: str, task_id: str, body: str, reply_to: str, tag: str) -> str:
-    headers = {
-        "lang": "py",
-        "task": task,
-        "id": task_id,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": task_id,
-        "parent_id": None,
-        "argsrepr": "",
-        "kwargsrepr": "{}",
-        "origin": "faas",
-        "ignore_result": False,
-    }
-    properties = {
-        "correlation_id": task_id,
-        "reply_to": reply_to,
-        "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": names.QUEUE},
-        "priority": 0,
-        "body_encoding": "base64",
-        "delivery_tag": tag,
-    }
-    return json.dumps(
-        {
-            "body": body,
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": headers,
-            "properties": properties,
-        }
     )

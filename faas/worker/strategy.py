@@ -61,10 +61,12 @@ class _Intake:
         """See `faas.queueing.transport.Intake`."""
         return self._dispatcher.room()
 
-    def take(self, invocation_id: str, reply_to: str | None, message: dict[str, Any]) -> None:
+    def take(self, invocation_id: str, reply_to: str | None, read: Callable[[], dict[str, Any]]) -> None:
         """See `faas.queueing.transport.Intake`."""
-        consumer = self._consumer.task_consumer
-        self.accept(invocation_id, reply_to, partial(Message, message, consumer.channel, accept=consumer.accept))
+        self.accept(invocation_id, reply_to, partial(self._made, read, self._consumer.task_consumer))
+
+    def _made(self, read: Callable[[], dict[str, Any]], consumer: Any) -> Any:
+        return Message(read(), consumer.channel, accept=consumer.accept)  # type: ignore[no-untyped-call]
 
     def accept(self, invocation_id: str, reply_to: str | None, make_message: Callable[[], Any]) -> None:
         """Hand an invocation to the dispatcher, and its message on to Celery where that is needed."""
