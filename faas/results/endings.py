@@ -72,6 +72,19 @@ class Endings:
         reply = Reply(reply_to, claim, outcome) if reply_to else None
         self._write_later(_Ticket(self._end_of(claim, outcome), reply, then))
 
+    def end_soon(self, claim: Claim, outcome: Outcome, then: Callable[[], None], reply_to: str | None = None) -> None:
+        """The same, by this thread where nobody writes at the moment. Where PostgreSQL is away, it is not this one that waits for it."""
+        ticket = _Ticket(self._end_of(claim, outcome), Reply(reply_to, claim, outcome) if reply_to else None, then)
+        with self._lock:
+            lead = not self._writing and not self._pending and self._writer is not None
+            if lead:
+                self._pending.append(ticket)
+                self._writing = True
+        if lead:
+            self._lead(patient=False)
+        else:
+            self._write_later(ticket)
+
     def wait_for_room(self) -> None:
         """Wait while more ends are to be written than a few commits take: before new attempts begin."""
         with self._lock:
@@ -163,15 +176,21 @@ class Endings:
                 self._writing = True
             self._lead()
 
-    def _lead(self, own: _Ticket | None = None) -> None:
-        """Write what is pending (`own` among it, which the leader waits for), then let the first who came meanwhile lead."""
+    def _lead(self, own: _Ticket | None = None, *, patient: bool = True) -> None:
+        """Write what is pending (`own` among it, which the leader waits for), then let the first who came meanwhile lead.
+
+        Args:
+            patient: wait for PostgreSQL where it is away; else what can't be written is pending again.
+        """
         with self._lock:
             size = _GROUP if own is None else max(_GROUP, self._pending.index(own) + 1)
             group, self._pending = self._pending[:size], self._pending[size:]
         try:
-            self._write_group(group)
+            self._write_group(group, patient)
         finally:
             with self._lock:
+                if not patient:
+                    group = self._put_back(group)
                 following = next((ticket for ticket in self._pending if ticket.then is None), None)
                 self._writing = following is not None
                 self._changed.notify_all()
@@ -179,6 +198,14 @@ class Endings:
                 self._settle(ticket)
             if following is not None:
                 following.turn.set()
+
+    def _put_back(self, group: list[_Ticket]) -> list[_Ticket]:
+        """Let those of a group be pending again for which PostgreSQL was away; the others. Under the lock."""
+        late = [ticket for ticket in group if isinstance(ticket.error, DatabaseDown)]
+        for ticket in late:
+            ticket.error = None
+        self._pending[:0] = late
+        return [ticket for ticket in group if ticket not in late]
 
     def _settle(self, ticket: _Ticket) -> None:
         if ticket.then is None:
@@ -198,9 +225,9 @@ class Endings:
         except Exception:
             log.exception("what follows an end failed")
 
-    def _write_group(self, group: list[_Ticket]) -> None:
+    def _write_group(self, group: list[_Ticket], patient: bool) -> None:
         try:
-            done, admitted = self._persist([ticket.end for ticket in group])
+            done, admitted = self._persist([ticket.end for ticket in group], patient)
         except Exception as error:
             if len(group) == 1 or isinstance(error, DatabaseDown):
                 for ticket in group:
@@ -208,7 +235,7 @@ class Endings:
                 return
             # One bad row must not cost the others theirs.
             for ticket in group:
-                self._write_group([ticket])
+                self._write_group([ticket], patient)
             return
         for ticket, finished in zip(group, done, strict=True):
             ticket.finished = finished
@@ -218,14 +245,14 @@ class Endings:
             # They are written: the reconciler publishes who follows, and who waits looks for himself.
             log.exception("ends were not announced")
 
-    def _persist(self, ends: list[AttemptEnd]) -> tuple[list[Finished], list[str]]:
+    def _persist(self, ends: list[AttemptEnd], patient: bool) -> tuple[list[Finished], list[str]]:
         pause = _FIRST_PAUSE
         while True:
             try:
                 return attempts.finish(self._database, ends)
             except DatabaseDown as error:
                 log.warning("%d ended, not written yet: %s", len(ends), error)
-                if self._closed.wait(pause):
+                if not patient or self._closed.wait(pause):
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE)
 

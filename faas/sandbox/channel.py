@@ -119,6 +119,16 @@ class Channel:
         self.drain(turn.log)
         return turn.answer
 
+    def answered(self, turn: Turn, until: float) -> bool:
+        """Whether a turn that is sent has its answer by a time of `time.monotonic`; it goes on where not."""
+        while turn.answer is None:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            for descriptor, event in self._at_hand.poll(math.ceil(left * 1000)):
+                turn.step(descriptor, event)
+        return True
+
     def send(self, rest: memoryview) -> memoryview:
         """Send what there is room for, until there is none: only then is it told of more. The rest of it."""
         try:

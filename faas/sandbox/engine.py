@@ -50,19 +50,19 @@ class Cancel:
     """A request to stop, made by one thread and heeded by the one that runs the call: `set` kills the sandbox that is attached at the time, or the next one."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._requested = False
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None
 
     @property
     def requested(self) -> bool:
         """Whether `set` was called."""
-        return self._event.is_set()
+        return self._requested
 
     def set(self) -> None:
         """Ask for the end of the call."""
         with self._lock:
-            self._event.set()
+            self._requested = True
             sandbox = self._sandbox
         if sandbox is not None:
             sandbox.kill()
@@ -71,7 +71,7 @@ class Cancel:
         """Name the sandbox that `set` kills; kills it at once where `set` came first."""
         with self._lock:
             self._sandbox = sandbox
-            late = self._event.is_set()
+            late = self._requested
         if late:
             sandbox.kill()
 
@@ -133,6 +133,10 @@ class Sandbox(Protocol):
 
     def begin(self, call: Call) -> RunningCall:
         """The first part of `invoke`, for who serves many sandboxes from one thread. Raises SandboxError."""
+        ...
+
+    def answers(self, running: RunningCall, until: float) -> bool:
+        """Step a call that was begun until it has its answer, at most until a time of `time.monotonic`; whether it has."""
         ...
 
     def is_plain(self, running: RunningCall) -> bool:

@@ -137,6 +137,10 @@ class Session:
         turn = Turn(self._channel, frame, log)
         return RunningCall(call, turn, kills, began, began + call.timeout_ms / 1000 + _SLACK_S)
 
+    def answers(self, running: RunningCall, until: float) -> bool:
+        """See `Sandbox.answers`."""
+        return not running.turn.unsent and self._channel.answered(running.turn, until)
+
     def conclude(self, running: RunningCall) -> Outcome:
         """See `Sandbox.conclude`."""
         duration_ms = round((time.monotonic() - running.began) * 1000)

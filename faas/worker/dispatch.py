@@ -28,9 +28,9 @@ log = logging.getLogger("faas.worker")
 _BATCH = 64
 _PAUSE_SECONDS = 0.5
 
-# Runs a claim without a thread, if that can be done now or in a moment: the claim, where its end is waited for, and what is to be called when it is
-# over, or when it needs a thread after all.
-Board = Callable[[Claim, str | None, Callable[[], None], Callable[[], None]], bool]
+# Runs a claim without a thread, if that can be done now or in a moment: the claim, where its end is waited for, what is to be called when it is
+# over, or when it needs a thread after all, and whether nothing else is to be done meanwhile.
+Board = Callable[[Claim, str | None, Callable[[], None], Callable[[], None], bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Dispatcher:
             return
         for arrival in batch:
             # None for a duplicate, or for what was cancelled meanwhile.
-            self._pass_on(arrival, claims.pop(arrival.invocation_id, None))
+            self._pass_on(arrival, claims.pop(arrival.invocation_id, None), len(batch) == 1)
 
     def _claim_failed(self, batch: list[Arrival], error: Exception) -> None:
         """A message that can't be claimed takes none with it: each is tried by itself."""
@@ -199,11 +199,11 @@ class Dispatcher:
         log.error("%s is not claimed; the reconciler publishes it again", batch[0].invocation_id, exc_info=error)
         self._free.release()
 
-    def _pass_on(self, arrival: Arrival, claim: Claim | None) -> None:
+    def _pass_on(self, arrival: Arrival, claim: Claim | None, alone: bool) -> None:
         """To the lane or a thread, with its claim. What does not reach one gives its place back."""
         try:
             if claim is not None:
-                if not self._boarded(arrival, claim):
+                if not self._boarded(arrival, claim, alone and self._arrivals.empty()):
                     self._go_on(arrival, claim)
                 return
         except Exception:
@@ -220,7 +220,7 @@ class Dispatcher:
             # Held no more: the worker's keeper ends it as a stray. In one that stops, it is given back with all that Celery's pool takes no more.
             self._claims.pop(arrival.invocation_id, None)
 
-    def _boarded(self, arrival: Arrival, claim: Claim) -> bool:
+    def _boarded(self, arrival: Arrival, claim: Claim, alone: bool) -> bool:
         def over() -> None:
             self._free.release()
             arrival.ended()
@@ -233,7 +233,7 @@ class Dispatcher:
                 self._lost(arrival)
                 self._free.release()
 
-        if self._board is None or not self._board(claim, arrival.reply_to, over, turned_away):
+        if self._board is None or not self._board(claim, arrival.reply_to, over, turned_away, alone):
             return False
         arrival.begun()
         return True

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from faas.db import attempts
@@ -55,25 +56,28 @@ def board(
     reply_to: str | None,
     over: Callable[[], None],
     turned_away: Callable[[], None],
+    alone: bool = False,
 ) -> bool:
     """Run a claimed invocation without a thread, where a warm sandbox of it is idle, or is about to be.
 
     Args:
         over: called when the call is over, before its end is written.
         turned_away: called in its place where the call waited for a sandbox, and is to be given to a thread.
+        alone: this thread has nothing else to do; it may run the call to its end.
 
     Returns:
         Whether it runs or waits; otherwise nothing has happened.
     """
 
-    def done(running: Running, outcome: Outcome) -> None:
+    def done(running: Running, outcome: Outcome, here: bool) -> None:
         over()
-        _finish(context, running, _judged(running, outcome), reply_to)
+        end = context.endings.end_soon if here else context.endings.end_later
+        _finish(context, running, _judged(running, outcome), partial(end, reply_to=reply_to))
 
-    return lane.begin(claim, done, turned_away)
+    return lane.begin(claim, done, turned_away, alone=alone)
 
 
-def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str | None) -> None:
+def _finish(context: Context, running: Running, outcome: Outcome, end: Callable[..., None]) -> None:
     def written() -> None:
         context.running.remove(running)
         if running.trace is not None:
@@ -87,7 +91,7 @@ def _finish(context: Context, running: Running, outcome: Outcome, reply_to: str 
     elif _is_unfinished(running, outcome):
         context.endings.hand_back_later(running.claim, written)
     else:
-        context.endings.end_later(running.claim, outcome, written, reply_to)
+        end(running.claim, outcome, written)
 
 
 def _is_unfinished(running: Running, outcome: Outcome) -> bool:

@@ -4,6 +4,9 @@ A thread for each call spends more on taking turns under the interpreter's lock 
 here by whoever claimed it, its answer is awaited with all others' by one `epoll`, and its end is written by a thread that groups commits. Where all are
 busy and one will be free in a moment, the call stands and waits for it (`faas.worker.patience`). What takes long (loading code, a sandbox that died or
 was not left clean) is the business of threads.
+
+A quick call that comes alone is not even handed to that thread: whoever claimed it waits for its answer, and writes its end. To pass a call from thread
+to thread takes more of the processor than such a call itself, and who comes meanwhile is claimed in a batch.
 """
 
 from __future__ import annotations
@@ -32,13 +35,16 @@ from faas.worker.running import Reason, Running, RunningSet
 log = logging.getLogger("faas.worker")
 
 _SLOW_THREADS = 4
+# So long a call that came alone is waited for by whoever claimed it.
+_ALONE_S = 0.005
 # Edges, so that a descriptor is registered once for its sandbox's life, and what an idle sandbox prints wakes nobody twice.
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 # A call that was stopped before it had a sandbox; why is known to who stopped it, and judged by it.
 _NOT_BEGUN = outcomes.failed(outcomes.SANDBOX_ERROR, "The call was stopped before it began.")
 
-Done = Callable[[Running, Outcome], None]
+# Whether the thread that tells may write the end itself: nobody else needs it.
+Done = Callable[[Running, Outcome, bool], None]
 
 
 @dataclass(slots=True)
@@ -104,12 +110,15 @@ class Lane:
         self._epoll.close()
         os.close(self._wake)
 
-    def begin(self, claim: Claim, done: Done, turned_away: Callable[[], None] | None = None) -> bool:
+    def begin(
+        self, claim: Claim, done: Done, turned_away: Callable[[], None] | None = None, *, alone: bool = False
+    ) -> bool:
         """Run a claimed invocation, if a warm sandbox of it is idle, or will be in a moment.
 
         Args:
-            done: called from a thread of the lane with what became of it.
+            done: called with what became of it, from a thread of the lane, or from this one before it returns.
             turned_away: called from a thread of the lane where it waited for nothing, and is to go another way; None where it is not to wait.
+            alone: nothing else is to be done by this thread; it may wait for the answer for some milliseconds.
 
         Returns:
             Whether it was begun, or waits; otherwise nothing has happened.
@@ -118,13 +127,13 @@ class Lane:
         sandbox = self._pool.take_warm(key)
         if sandbox is not None:
             running = self._running.add(claim)
-            if self._begin_in(sandbox, running, done):
+            if self._begin_in(sandbox, running, done, alone=alone and self._patience.is_quick(key)):
                 return True
             self._running.remove(running)
             return False
         return turned_away is not None and self._stand(claim, done, turned_away)
 
-    def _begin_in(self, sandbox: Sandbox, running: Running, done: Done) -> bool:
+    def _begin_in(self, sandbox: Sandbox, running: Running, done: Done, *, alone: bool = False) -> bool:
         claim = running.claim
         running.cancel.attach(sandbox)
         running.begin_trace()
@@ -139,14 +148,22 @@ class Lane:
             running.cancel.detach()
             self._pool.discard(sandbox)
             return False
+        passenger = _Passenger(running, sandbox, call, done)
         try:
-            self._board(_Passenger(running, sandbox, call, done))
+            over = alone and self._is_over_soon(passenger)
+            if not over:
+                self._board(passenger)
         except Exception:
             # The kernel has no room for another descriptor to be watched.
             log.exception("a call could not be watched")
             running.cancel.detach()
             self._pool.discard(sandbox)
             return False
+        if over:
+            try:
+                self._over(passenger, alone=True)
+            except Exception:
+                log.exception("a call could not be served")
         return True
 
     def _stand(self, claim: Claim, done: Done, turned_away: Callable[[], None]) -> bool:
@@ -192,6 +209,17 @@ class Lane:
         # Entered elsewhere first: what is held nowhere is ended as a stray.
         standing.turned_away()
         self._running.remove(standing.running)
+
+    def _is_over_soon(self, passenger: _Passenger) -> bool:
+        """Whether a call is answered while this thread waits for it. The lane's own must not be woken by it."""
+        sandbox = passenger.sandbox
+        with self._lock:
+            for descriptor in sandbox.descriptors:
+                if self._owners.get(descriptor) == sandbox.id:
+                    del self._owners[descriptor]
+                    self._missed.discard(descriptor)
+                    self._epoll.unregister(descriptor)
+        return sandbox.answers(passenger.call, time.monotonic() + _ALONE_S)
 
     def _board(self, passenger: _Passenger) -> None:
         sandbox, deadline = passenger.sandbox, passenger.call.deadline
@@ -291,20 +319,23 @@ class Lane:
                 self._running.remove(standing.running)
 
     def _arrived(self, passenger: _Passenger) -> None:
-        claim, call = passenger.running.claim, passenger.call
         with self._lock:
             del self._passengers[passenger.sandbox.id]
-            self._patience.took(claim.revision.key, time.monotonic() - call.began)
+        self._over(passenger)
+
+    def _over(self, passenger: _Passenger, *, alone: bool = False) -> None:
+        with self._lock:
+            self._patience.took(passenger.running.claim.revision.key, time.monotonic() - passenger.call.began)
         try:
             plain = passenger.sandbox.is_plain(passenger.call)
         except Exception:
             plain = False
         if plain:
-            self._alight(passenger)
+            self._alight(passenger, alone=alone)
         else:
             self._slow.submit(self._alight, passenger)
 
-    def _alight(self, passenger: _Passenger) -> None:
+    def _alight(self, passenger: _Passenger, *, alone: bool = False) -> None:
         running = passenger.running
         try:
             outcome = passenger.sandbox.conclude(passenger.call)
@@ -322,10 +353,10 @@ class Lane:
             else:
                 self._pool.release(passenger.sandbox)
         finally:
-            self._tell(passenger.done, running, outcome)
+            self._tell(passenger.done, running, outcome, alone=alone)
 
-    def _tell(self, done: Done, running: Running, outcome: Outcome) -> None:
+    def _tell(self, done: Done, running: Running, outcome: Outcome, *, alone: bool = False) -> None:
         try:
-            done(running, outcome)
+            done(running, outcome, alone)
         except Exception:
             log.exception("an outcome was lost", extra={"fields": {"invocation_id": running.claim.invocation_id}})

@@ -43,7 +43,7 @@ class Standing:
     """
 
     running: Running
-    done: Callable[[Running, Outcome], None]
+    done: Callable[[Running, Outcome, bool], None]
     turned_away: Callable[[], None]
     until: float
     left: bool = False
@@ -92,6 +92,11 @@ class Patience:
         else:
             pace.took_s += (_QUICKER if seconds < pace.took_s else _SLOWER) * (seconds - pace.took_s)
             self._paces.move_to_end(key)
+
+    def is_quick(self, key: Key) -> bool:
+        """Whether a revision's calls take so little that a thread may as well wait for one."""
+        pace = self._paces.get(key)
+        return pace is not None and pace.took_s <= _SHORT_S
 
     def is_worth_it(self, key: Key, in_use: int, now: float) -> bool:
         """Whether one more call had better wait. Where not, it is expected to fetch another sandbox.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,24 @@ def test_ends_wait_for_postgres_and_are_written_when_it_is_back(own, own_databas
         assert all(one.result(120).applied for one in waiting)
     assert [invocations.get(own_database, one.invocation_id).result for one in claims] == list(range(8))
     assert slots(own_database, made.id) == (0, 100)
+
+
+def test_whoever_writes_an_end_in_passing_does_not_wait_for_postgres(own, own_database, publisher):
+    endings = Endings(own_database, publisher, platform_retries=3)
+    made = function(own_database, max_concurrency=100)
+    by = worker(own_database)
+    first, *others = [claimed(own_database, made.id, by) for _ in range(4)]
+    written = queue.Queue()
+    endings.end_soon(first, succeeded(0), lambda: written.put(0))
+    assert written.get(timeout=60) == 0
+    own.stop()
+    for n, one in enumerate(others, 1):
+        endings.end_soon(one, succeeded(n), lambda n=n: written.put(n))
+    assert written.empty()
+    own.start()
+    assert {written.get(timeout=120) for _ in others} == {1, 2, 3}
+    assert [invocations.get(own_database, one.invocation_id).result for one in (first, *others)] == list(range(4))
+    endings.close()
 
 
 def test_a_process_that_stops_waits_for_postgres_no_longer(own, own_database, publisher):

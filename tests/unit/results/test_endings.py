@@ -192,6 +192,27 @@ def test_a_thread_that_waits_behind_more_than_one_group_is_served_with_them(data
     assert slots(database, made.id) == (0, 1000)
 
 
+def test_an_end_in_passing_is_written_by_the_thread_that_brings_it(database, endings):
+    made, told = function(database, max_concurrency=9), queue.Queue()
+    for n in range(3):
+        got = claimed(database, made.id)
+        endings.end_soon(got, succeeded(n), lambda n=n: told.put((n, threading.get_ident())))
+        number, thread = told.get(timeout=60)
+        # The first makes the thread that writes what nobody else does.
+        assert (number, thread == threading.get_ident()) == (n, n > 0)
+        assert invocations.get(database, got.invocation_id).result == n
+
+
+def test_ends_in_passing_of_many_threads_are_all_written(database, endings):
+    made, told = function(database, max_concurrency=99), queue.Queue()
+    claims = [claimed(database, made.id) for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for one in claims:
+            pool.submit(endings.end_soon, one, succeeded(1), lambda one=one: told.put(one.invocation_id))
+    assert {told.get(timeout=60) for _ in claims} == {one.invocation_id for one in claims}
+    assert slots(database, made.id) == (0, 99)
+
+
 def test_what_waits_for_an_end_hears_of_it_though_it_can_not_be_kept(database, endings):
     got, done = claimed(database, function(database).id), threading.Event()
     endings.end_later(got, replace(succeeded(1), result="\0, which PostgreSQL refuses"), done.set)

@@ -62,7 +62,7 @@ def test_a_claim_that_is_taken_on_board_needs_no_thread(database, publisher, sai
     opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=2)
     aboard = queue.Queue()
 
-    def board(claim, reply_to, over, turned_away):
+    def board(claim, reply_to, over, turned_away, _):
         if claim.payload == '"cold"':
             return False
         aboard.put((claim.invocation_id, reply_to, over))
@@ -89,10 +89,30 @@ def test_a_claim_that_is_taken_on_board_needs_no_thread(database, publisher, sai
     opened.stop()
 
 
+def test_the_board_is_told_whether_something_else_is_to_be_done_meanwhile(database, publisher, said):
+    made, told, go_on = function(database), queue.Queue(), threading.Event()
+
+    def board(claim, reply_to, over, turned_away, alone):
+        told.put(alone)
+        go_on.wait(60)
+        return True
+
+    opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=9)
+    opened.start(board)
+    for one in [invocation(database, made.id).id for _ in range(4)]:
+        arrive(opened, said, one)
+        if told.empty():
+            eventually(lambda: not told.empty())
+    go_on.set()
+    # The first came by itself, the others while it was under way.
+    assert [told.get(timeout=60) for _ in range(4)] == [True, False, False, False]
+    opened.stop()
+
+
 def test_a_claim_that_waited_on_board_for_nothing_goes_to_a_thread_and_keeps_its_place(database, publisher, said):
     made, sent_away, told = function(database), queue.Queue(), []
     opened = Dispatcher(database, publisher, worker(database), threading.Event(), threads=1)
-    opened.start(lambda claim, reply_to, over, turned_away: sent_away.put(turned_away) or True)
+    opened.start(lambda claim, reply_to, over, turned_away, _: sent_away.put(turned_away) or True)
     mine, second = (invocation(database, made.id).id for _ in range(2))
     opened.arrived(
         Arrival(mine, lambda: said.put(mine), None, lambda: told.append("begun"), lambda: told.append("ended"))
@@ -114,7 +134,7 @@ def test_a_claim_that_waited_on_board_for_nothing_goes_to_a_thread_and_keeps_its
 def test_a_claim_that_is_sent_away_when_the_pool_takes_nothing_more_is_given_back(database, publisher):
     made, sent_away, draining = function(database), queue.Queue(), threading.Event()
     opened = Dispatcher(database, publisher, worker(database), draining, threads=1)
-    opened.start(lambda claim, reply_to, over, turned_away: sent_away.put(turned_away) or True)
+    opened.start(lambda claim, reply_to, over, turned_away, _: sent_away.put(turned_away) or True)
     mine = invocation(database, made.id).id
 
     def closed():

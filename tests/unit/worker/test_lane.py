@@ -68,7 +68,7 @@ def warm(context, revision, count=1):
 
 def run(context, claim):
     done = queue.Queue()
-    assert context.lane.begin(claim, lambda running, outcome: done.put((running, outcome)))
+    assert context.lane.begin(claim, lambda running, outcome, _: done.put((running, outcome)))
     running, outcome = done.get(timeout=90)
     assert running.claim is claim
     context.running.remove(running)
@@ -135,7 +135,7 @@ def test_a_call_that_is_late_or_dies_ends_as_such_and_its_sandbox_goes(fast, cla
 def test_a_cancelled_call_is_killed(fast, claim):
     mine, done = claim('"sleep"'), queue.Queue()
     warm(fast.context, mine.revision)
-    assert fast.context.lane.begin(mine, lambda running, outcome: done.put((running, outcome)))
+    assert fast.context.lane.begin(mine, lambda running, outcome, _: done.put((running, outcome)))
     fast.context.running.stop(mine.invocation_id, Reason.CANCELLED)
     running, outcome = done.get(timeout=60)
     assert (running.reason, outcome.status) == (Reason.CANCELLED, Status.FAILED)
@@ -145,7 +145,7 @@ def test_many_at_once_get_their_own_answers_while_one_takes_long(fast, claim):
     slow, answers = claim('"sleep"', timeout_ms=3000), queue.Queue()
     warm(fast.context, slow.revision, 4)
 
-    def done(running, outcome):
+    def done(running, outcome, _):
         fast.context.running.remove(running)
         answers.put((running.claim.payload, outcome))
 
@@ -200,8 +200,8 @@ def test_quick_calls_wait_for_the_sandbox_that_is_busy_in_turn(fast, busy, stand
     assert len(fast.context.running) == 3
     fast.context.pool.release(busy)
     ends = [told.get(timeout=60) for _, told in waiting]
-    assert [outcome.result for _, outcome in ends] == ["0", "1", "2"]
-    assert [outcome.logs for _, outcome in ends] == [b"got 0\n", b"got 1\n", b"got 2\n"]
+    assert [outcome.result for _, outcome, _ in ends] == ["0", "1", "2"]
+    assert [outcome.logs for _, outcome, _ in ends] == [b"got 0\n", b"got 1\n", b"got 2\n"]
     eventually(lambda: fast.context.pool.stats().idle == 1)
 
 
@@ -223,6 +223,58 @@ def test_who_waits_for_nothing_is_turned_away_and_held_nowhere(fast, busy, stand
     eventually(lambda: len(fast.context.running) == 0)
     fast.context.pool.release(busy)
     assert fast.context.pool.stats().idle == 1
+
+
+@pytest.fixture
+def alone(fast):
+    """Run a call by itself: its outcome, whether this thread may write its end, and whether it was told so before `begin` returned."""
+
+    def one(claim, by=lambda: None):
+        told = queue.Queue()
+        assert fast.context.lane.begin(claim, lambda *end: told.put(end), alone=True)
+        at_once = not told.empty()
+        by()
+        running, outcome, here = told.get(timeout=60)
+        fast.context.running.remove(running)
+        return outcome, here, at_once
+
+    return one
+
+
+def test_a_quick_call_that_comes_alone_is_served_by_who_brings_it(fast, claim, alone, monkeypatch):
+    monkeypatch.setattr(lane, "_ALONE_S", 60)
+    first = claim('"first"')
+    warm(fast.context, first.revision)
+    assert alone(first)[1:] == (False, False), "how long it takes is not known"
+    for payload in ('"much"', "2", '"exit"'):
+        # Once by the lane's own thread in between: the sandbox goes to and fro.
+        assert run(fast.context, claim("1")).result == "1"
+        outcome, *where = alone(claim(payload))
+        assert where == [outcome.failure is None] * 2
+        assert len(outcome.logs) == len(f"got {payload}\n") + (300_000 if payload == '"much"' else 0) - payload.count(
+            '"'
+        )
+    assert outcome.failure.message == "The process exited with status 3."
+    assert fast.context.pool.stats().busy == 0
+
+
+def test_one_that_takes_longer_than_was_thought_goes_on_in_the_lane(fast, claim, alone):
+    first = claim('"first"')
+    warm(fast.context, first.revision)
+    run(fast.context, first)
+    outcome, here, at_once = alone(claim('"nap"'))
+    assert (outcome.result, outcome.logs, here, at_once) == ('"nap"', b"got nap\n", False, False)
+
+
+def test_one_that_is_stopped_while_it_is_waited_for_is_over(fast, claim, alone, monkeypatch):
+    monkeypatch.setattr(lane, "_ALONE_S", 60)
+    first = claim('"first"')
+    warm(fast.context, first.revision)
+    run(fast.context, first)
+    mine = claim('"sleep"')
+    threading.Timer(0.3, fast.context.running.stop, (mine.invocation_id, Reason.CANCELLED)).start()
+    outcome, *_ = alone(mine)
+    assert (outcome.status, outcome.logs) == (Status.FAILED, b"got sleep\n")
 
 
 def test_calls_of_unknown_length_do_not_wait(fast, claim):
