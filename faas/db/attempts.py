@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from faas.db.database import Database
 from faas.db.revisions import Revisions
@@ -22,8 +21,7 @@ _FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faa
 _RESULTS = {"platform": "platform_failed", "handback": "handed_back"}
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnd:
+class AttemptEnd(NamedTuple):
     """How an attempt ended, as it is written.
 
     Attributes:
@@ -48,8 +46,7 @@ class AttemptEnd:
     fault: str = "function"
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """What the write of an `AttemptEnd` did: whether it was this attempt's to write, the status now, and when that was."""
 
     applied: bool

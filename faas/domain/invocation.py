@@ -6,7 +6,7 @@ import enum
 import random
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from faas.domain.function import Retry, Revision
 
@@ -73,8 +73,7 @@ class Invocation:
     replay_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a worker gets when it claims an invocation.
 
     Attributes:

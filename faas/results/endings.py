@@ -40,7 +40,8 @@ class Endings:
         self._database, self._publisher = database, publisher
         self._platform_retries = platform_retries
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        # For the thread that writes what nobody waits for, and for who waits until less is to be written.
+        self._changed, self._less = threading.Condition(self._lock), threading.Condition(self._lock)
         self._pending: list[_Ticket] = []
         self._writing = False
         self._writer: threading.Thread | None = None
@@ -89,7 +90,7 @@ class Endings:
         """Wait while more ends are to be written than a few commits take: before new attempts begin."""
         with self._lock:
             while len(self._pending) >= _BACKLOG and not self._closed.is_set():
-                self._changed.wait(1.0)
+                self._less.wait(1.0)
 
     def _end_of(self, claim: Claim, outcome: Outcome) -> AttemptEnd:
         failure = outcome.failure
@@ -130,6 +131,7 @@ class Endings:
         self._closed.set()
         with self._lock:
             self._changed.notify_all()
+            self._less.notify_all()
         if self._writer is not None:
             self._writer.join(timeout=30)
 
@@ -163,7 +165,7 @@ class Endings:
                 self._writer = threading.Thread(target=self._write_on, name="ends", daemon=True)
                 self._writer.start()
             if not self._writing:
-                self._changed.notify_all()
+                self._changed.notify()
 
     def _write_on(self) -> None:
         """The thread that writes what nobody waits for."""
@@ -193,7 +195,9 @@ class Endings:
                     group = self._put_back(group)
                 following = next((ticket for ticket in self._pending if ticket.then is None), None)
                 self._writing = following is not None
-                self._changed.notify_all()
+                if not self._writing and (self._pending or self._closed.is_set()):
+                    self._changed.notify()
+                self._less.notify_all()
             for ticket in group:
                 self._settle(ticket)
             if following is not None:
@@ -259,14 +263,15 @@ class Endings:
     def _announce(self, group: list[_Ticket], admitted: list[str]) -> None:
         done = [(ticket, ticket.finished) for ticket in group if ticket.finished and ticket.finished.applied]
         over = [(ticket, finished) for ticket, finished in done if finished.status and finished.status.terminal]
-        for ticket, finished in done:
-            if log.isEnabledFor(logging.INFO):
-                log.info("attempt ended", extra={"fields": _fields(ticket.end, finished)})
         self._publisher.announce(
             run=admitted,
             ended=[ticket.end.invocation_id for ticket, _ in over],
             replies=[ticket.reply.render(finished) for ticket, finished in over if ticket.reply],
         )
+        # After those who wait have their answers.
+        for ticket, finished in done:
+            if log.isEnabledFor(logging.INFO):
+                log.info("attempt ended", extra={"fields": _fields(ticket.end, finished)})
 
 
 class _Ticket:

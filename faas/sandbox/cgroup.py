@@ -41,10 +41,13 @@ class ControlGroup:
     freezer: Path | None = None
     pids: Path | None = None
     _files: KeptFiles = field(init=False, repr=False, compare=False)
+    # The last text that was looked at for the count of kills, which seldom changes, and the count in it.
+    _kills: list[tuple[bytes, int]] = field(init=False, repr=False, compare=False)
     _tasks: KeptFiles | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_files", KeptFiles(str(self.memory)))
+        object.__setattr__(self, "_kills", [])
         object.__setattr__(self, "_tasks", KeptFiles(str(self.pids)) if self.pids else None)
 
     def close(self) -> None:
@@ -88,7 +91,16 @@ class ControlGroup:
 
     def oom_kills(self) -> int | None:
         """How many processes the kernel killed in it for want of memory; None where it can't be read."""
-        return self._field("memory.oom_control" if self.version == 1 else "memory.events", b"oom_kill")
+        try:
+            text = self._files.read("memory.oom_control" if self.version == 1 else "memory.events")
+        except OSError:
+            return None
+        if self._kills and self._kills[0][0] == text:
+            return self._kills[0][1]
+        count = _field(text, b"oom_kill")
+        if count is not None:
+            self._kills[:] = [(text, count)]
+        return count
 
     def memory_peak_mb(self) -> float | None:
         """The most memory used since `reset_peak`, where the kernel allows that one, else since the start; None where it can't be read."""
@@ -140,16 +152,6 @@ class ControlGroup:
             return None if files is None else int(files.read(name))
         except (OSError, ValueError):
             return None
-
-    def _field(self, name: str, key: bytes) -> int | None:
-        try:
-            for line in self._files.read(name).splitlines():
-                found, _, value = line.partition(b" ")
-                if found == key:
-                    return int(value)
-        except (OSError, ValueError):
-            return None
-        return None
 
     def _write(self, folder: Path | None, name: str, value: int | str, *, optional: bool = False) -> None:
         if folder is None:
@@ -228,6 +230,15 @@ def _folder(controller: str, groups: Mapping[str, str], mounts: Mapping[str, tup
 
 def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _field(text: bytes, key: bytes) -> int | None:
+    """The number behind a word at the beginning of a line."""
+    for line in text.splitlines():
+        found, _, value = line.partition(b" ")
+        if found == key and value.strip().isdigit():
+            return int(value)
+    return None
 
 
 def _put(path: str, value: int | str) -> None:

@@ -172,11 +172,15 @@ class Channel:
                 return False
         return True
 
-    def drain(self, log: Log | None) -> None:
-        """Take what was printed by now; None drops it."""
+    def drain(self, log: Log | None) -> bool:
+        """Take what was printed by now; None drops it. Whether the agent has nothing to say (see `quiet`)."""
+        quiet = self._decoder.empty
         for descriptor, _ in self._at_hand.poll(0):
-            if descriptor != self.descriptor:
+            if descriptor == self.descriptor:
+                quiet = False
+            else:
                 self.read_stream(descriptor, log)
+        return quiet
 
     @property
     def quiet(self) -> bool:

@@ -92,6 +92,11 @@ class Sandbox(Protocol):
         """Whether it may be given another call: alive, in step with the protocol, nothing of an earlier call still running."""
         ...
 
+    @property
+    def spoiled(self) -> bool:
+        """Whether it is known already that it may not; without a look at it, which is for whoever takes it next."""
+        ...
+
     def specialise(
         self,
         revision: Revision,

@@ -133,10 +133,9 @@ class Pool:
 
     def reuse(self, sandbox: Sandbox) -> bool:
         """Whether a busy sandbox may go on with another call of its revision, without being given back in between; not past calls that wait for it."""
-        usable = sandbox.usable
         with self._lock:
             held = self._busy.get(sandbox.id)
-            if held is None or not usable or self._closed or self._waiting[held.key]:
+            if held is None or sandbox.spoiled or self._closed or self._waiting[held.key]:
                 return False
             self._keep_alive.called(held.key[0], time.monotonic())
             self._counts.add(SANDBOXES_TAKEN, "warm")
@@ -186,7 +185,7 @@ class Pool:
 
     def release(self, sandbox: Sandbox) -> None:
         """Give a sandbox back after its call: kept for the next one where it is usable, else destroyed (by another thread)."""
-        usable = sandbox.usable
+        usable = not sandbox.spoiled
         with self._lock:
             held = self._no_longer_busy(sandbox)
             if held is None:

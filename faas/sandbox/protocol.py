@@ -49,8 +49,10 @@ def invoke(call: Call, deadline_ms: int) -> bytes:
     Args:
         deadline_ms: Unix time at which the call's time is over.
     """
-    head = json.dumps({"type": "invoke", "id": call.invocation_id, "headers": call.headers, "deadline_ms": deadline_ms})
-    return _framed(f'{head[:-1]}, "payload": {call.payload}}}'.encode())
+    headers = json.dumps(call.headers) if call.headers else "{}"
+    return _framed(
+        f'{{"type": "invoke", "id": "{call.invocation_id}", "headers": {headers}, "deadline_ms": {deadline_ms}, "payload": {call.payload}}}'.encode()
+    )
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -82,6 +84,12 @@ class Decoder:
         Raises:
             SandboxError: what came is no frame, is over the cap, or has something after it: an agent sends one frame and then waits.
         """
+        if (
+            not self._buffer
+            and _LENGTH.size < len(data) == _LENGTH.size + int.from_bytes(data[: _LENGTH.size]) <= FRAME_BYTES
+        ):
+            # The usual: all of it, and nothing else, at once.
+            return _parse(data[_LENGTH.size :])
         self._buffer += data
         if len(self._buffer) < _LENGTH.size:
             return None

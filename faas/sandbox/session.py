@@ -68,6 +68,11 @@ class Session:
         """Whether it may be given another call."""
         return not self._spoiled and not self._closed and self._channel.quiet
 
+    @property
+    def spoiled(self) -> bool:
+        """See `Sandbox.spoiled`."""
+        return self._spoiled or self._closed
+
     def specialise(
         self,
         revision: Revision,
@@ -78,6 +83,7 @@ class Session:
     ) -> Outcome | int:
         """See `Sandbox.specialise`."""
         if not self.usable:
+            self._spoiled = True
             raise SandboxError("the sandbox died before it was used")
         began = time.monotonic()
         log, kills = Log() if log is None else log, self._body.oom_kills()
@@ -121,15 +127,16 @@ class Session:
 
     def begin(self, call: Call) -> RunningCall:
         """See `Sandbox.begin`."""
-        # Whoever took it has just asked whether it lives; one that dies now ends the call.
-        if self._spoiled or self._closed:
+        if self.spoiled:
             raise SandboxError("the sandbox died while it was idle")
         if self._frozen:
             self._frozen = False
             self._body.thaw()
         log, self._loading_log = call.log or self._loading_log or Log(), None
         # What was printed after the last answer belongs to no call.
-        self._channel.drain(None)
+        if not self._channel.drain(None):
+            self._spoiled = True
+            raise SandboxError("the sandbox died while it was idle, or spoke out of turn")
         kills = self._body.oom_kills()
         self._body.reset_peak()
         frame = protocol.invoke(call, round(time.time() * 1000) + call.timeout_ms)
@@ -147,7 +154,10 @@ class Session:
         peak = self._body.memory_peak_mb()
         answer = running.turn.answer if running.turn.answer is not None else Silence.EXPIRED
         outcome = self._judge(answer, running)
-        return replace(outcome, logs=self._log(running.turn.log), duration_ms=duration_ms, memory_peak_mb=peak)
+        if not self._channel.drain(running.turn.log):
+            # Gone, or it speaks out of turn: not to be given another call.
+            self._spoiled = True
+        return replace(outcome, logs=running.turn.log.value(), duration_ms=duration_ms, memory_peak_mb=peak)
 
     def is_plain(self, running: RunningCall) -> bool:
         """See `Sandbox.is_plain`."""

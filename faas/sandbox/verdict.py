@@ -25,6 +25,8 @@ NESTING = 200
 _MESSAGE_CHARACTERS = 16 * 1024
 _TRACE_LINES = 200
 _LINE_CHARACTERS = 1000
+# `json.dumps` makes an encoder at each call where it is not asked for the usual.
+_encode = json.JSONEncoder(allow_nan=False).encode
 _TOO_DEEP = f"The result is nested over {NESTING} deep."
 _TOO_LARGE = f"The result is over {RESULT_BYTES // (1024 * 1024)} MiB as JSON."
 
@@ -99,7 +101,7 @@ def _of_result(value: Any) -> Outcome:
     if _too_deep(value):
         return failed(INVALID_RESULT, _TOO_DEEP)
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = _encode(value)
     except ValueError:
         return failed(INVALID_RESULT, "The result holds a number that JSON can't hold.")
     # Escapes make ASCII of everything, up to three times the bytes; the limit is on the text as a client writes it.

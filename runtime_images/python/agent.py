@@ -32,6 +32,7 @@ import traceback
 import types
 
 RESULT_BYTES = 6 * 1024 * 1024
+CHUNK = 64 * 1024
 MESSAGE_CHARACTERS = 8 * 1024
 HIGH_DESCRIPTOR = 200
 
@@ -69,17 +70,22 @@ class Host:
         self._socket = None
 
     def receive(self):
-        (length,) = struct.unpack(">I", self._exactly(4))
-        return json.loads(self._exactly(length))
+        # The host sends one frame and waits, so nothing but this one comes.
+        data = self._some(CHUNK)
+        while len(data) < 4:
+            data += self._some(CHUNK)
+        left = 4 + int.from_bytes(data[:4], "big") - len(data)
+        if left:
+            data = bytearray(data)
+            while left:
+                data += self._some(min(left, CHUNK))
+                left = 4 + int.from_bytes(data[:4], "big") - len(data)
+        return json.loads(data[4:])
 
-    def _exactly(self, size):
-        data = bytearray(size)
-        view, at = memoryview(data), 0
-        while at < size:
-            count = self._open().recv_into(view[at:])
-            if not count:
-                os._exit(0)
-            at += count
+    def _some(self, most):
+        data = self._open().recv(most)
+        if not data:
+            os._exit(0)
         return data
 
     def send(self, message):
@@ -168,10 +174,15 @@ def answer(function, call):
 
 def encoded(value):
     try:
-        return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        return encode_plain(value).encode()
     except UnicodeEncodeError:
         # A lone surrogate: it has no UTF-8, but JSON can escape it.
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        return encode_escaped(value).encode()
+
+
+# `json.dumps` makes an encoder at each call where it is not asked for the usual.
+encode_plain = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+encode_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def described(exc, code):

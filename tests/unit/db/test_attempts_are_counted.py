@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from factories import claimed, function, invocation, succeeded, worker
 
@@ -39,7 +38,7 @@ def test_ends_are_counted_by_what_they_are(database):
     attempts.finish(database, [end(third, Status.FAILED, retry_ms=0)])
     attempts.finish(database, [end(fourth, Status.FAILED, fault="handback", retry_ms=0)])
     late = end(one, Status.FAILED)
-    attempts.finish(database, [late, replace(late, attempt=7)])
+    attempts.finish(database, [late, late._replace(attempt=7)])
     assert counted(database) == {
         ("faas_attempts", "succeeded"): 1,
         ("faas_attempts", "timed_out"): 1,

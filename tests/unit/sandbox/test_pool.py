@@ -42,6 +42,10 @@ class MemorySandbox:
         return failed("Error", "it runs nothing")
 
     @property
+    def spoiled(self) -> bool:
+        return not self.usable
+
+    @property
     def frozen(self) -> bool:
         return self.froze.is_set()
 

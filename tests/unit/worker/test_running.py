@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import factories
 
 from faas.worker.running import Reason, RunningSet
@@ -27,7 +25,7 @@ def test_stopping_what_does_not_run_here_does_nothing():
 def test_a_later_attempt_of_the_same_invocation_stays_when_the_earlier_leaves():
     running = RunningSet()
     first = factories.claim()
-    later = replace(first, attempt=2)
+    later = first._replace(attempt=2)
     entered = running.enter(first)
     entered.__enter__()
     with running.enter(later) as one:
