@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import secrets
@@ -77,6 +78,9 @@ def _start(sender: Any, **_: Any) -> None:
     if context.dispatcher and context.lane:
         context.lane.start()
         context.dispatcher.start(partial(execution.board, context, context.lane), context.endings.wait_for_room)
+    # What is there by now stays. Looking through it for garbage again and again would stop all calls for tens of milliseconds each time.
+    gc.collect()
+    gc.freeze()
     log.info("worker started", extra={"fields": {"worker": context.incarnation, "engine": context.engine.name}})
 
 
