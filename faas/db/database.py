@@ -1,40 +1,38 @@
 """Connections to PostgreSQL: one pool for each process, with a time limit on everything.
 
-SQLAlchemy's tables and pool, the driver's own cursors: on the hot path SQLAlchemy's engine, connection and result objects cost as much as the
-statements (docs/performance.md).
+The driver's own cursors on a pool of our own: on the hot path SQLAlchemy's engine, connection and result objects cost as much as the statements
+(docs/performance.md), and its pool half as much as a statement (decision 9).
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import queue
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg2
 from psycopg2.extras import NamedTupleCursor
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from faas.db.overdue import Overdue
+from faas.db.pool import Connection, Pool
 from faas.errors import DatabaseDown
 from faas.telemetry.catalogue import DATABASE_FAILURES, DATABASE_SECONDS
 from faas.telemetry.counts import Counts
 
 _CONNECT_SECONDS = 5
 _POOL_SECONDS = 10
-_RESTED_SECONDS = 1.0
 # More than the server lets two statements take; a statement after that is none that it will answer.
 _USE_SECONDS = 75.0
-_USED_AT = "faas.used_at"
 # The server ends what a client forgot: a statement, a wait for a lock, an open transaction (milliseconds).
 _SERVER_LIMITS = (
     "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
 )
 # undefined_table and undefined_function (PostgreSQL's manual, "Error Codes"): so it is where the migrations have not run yet.
 _NO_SUCH_TABLE = ("42P01", "42883")
+_BREAKING = (psycopg2.OperationalError, psycopg2.InterfaceError)
 # One for each process, however many databases it opens: it is a thread.
 _OVERDUE = Overdue(_USE_SECONDS)
 
@@ -42,10 +40,39 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 
 
 class Transaction:
-    """A connection for the length of one transaction (or of one autocommit block). SQL goes to the driver as it is written (`%(name)s`)."""
+    """A connection for the length of a `with`: of single statements, each committed by itself. SQL goes to the driver as it is written (`%(name)s`).
 
-    def __init__(self, cursor: Any, counts: Counts, kind: str) -> None:
-        self._cursor, self._counts, self._kind = cursor, counts, kind
+    Args:
+        kind: as what the times of its statements are counted.
+    """
+
+    __slots__ = ("_connection", "_counts", "_cursor", "_kind", "_pool")
+
+    _connection: Connection
+    _cursor: Any
+
+    def __init__(self, pool: Pool, counts: Counts, kind: str) -> None:
+        self._pool, self._counts, self._kind = pool, counts, kind
+
+    def __enter__(self) -> Self:
+        """Raises DatabaseDown where the server is away."""
+        try:
+            self._connection = self._pool.take(_POOL_SECONDS)
+        except queue.Empty as error:
+            self._counts.add(DATABASE_FAILURES)
+            raise DatabaseDown("every connection to PostgreSQL is in use") from error
+        except psycopg2.Error as error:
+            self._raise_as_ours(error)
+            raise
+        self._cursor = self._connection.driver.cursor()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_back(error)
+        if error is not None:
+            self._raise_as_ours(error)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Execute; the number of rows that it touched."""
@@ -64,6 +91,52 @@ class Transaction:
         self._cursor.execute(sql, parameters)
         self._counts.observe(DATABASE_SECONDS, time.monotonic() - began, self._kind)
         return self._cursor
+
+    def _give_back(self, error: BaseException | None) -> None:
+        if isinstance(error, _BREAKING):
+            self._pool.broken(self._connection)
+        self._cursor.close()
+        self._pool.give(self._connection)
+
+    def _raise_as_ours(self, error: BaseException) -> None:
+        """The driver's errors come out as ours. Those of a statement stay what they are: they are bugs of ours."""
+        if isinstance(error, _BREAKING):
+            self._counts.add(DATABASE_FAILURES)
+            raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
+        if isinstance(error, psycopg2.Error) and error.pgcode in _NO_SUCH_TABLE:
+            raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)") from error
+
+
+class _Begun(Transaction):
+    """One transaction: committed at the end, rolled back by an exception."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            self._cursor.execute("BEGIN")
+        except BaseException as error:
+            self._give_back(error)
+            self._raise_as_ours(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._kind = "commit"
+                self.run("COMMIT")
+            except BaseException as failed:
+                super().__exit__(type(failed), failed, trace)
+                raise
+        else:
+            # A connection that can't roll back is closed by the driver, and the pool drops it.
+            with contextlib.suppress(psycopg2.Error):
+                self._cursor.execute("ROLLBACK")
+        super().__exit__(kind, error, trace)
 
 
 class Database:
@@ -87,37 +160,16 @@ class Database:
         counts: Counts | None = None,
     ) -> None:
         self.counts = counts or Counts()
-        self._url, self._name, self._overdue = url, name, overdue or _OVERDUE
-        self._lock = threading.Lock()
-        self._pool = QueuePool(
-            self._connect,
-            pool_size=connections,
-            max_overflow=0,
-            timeout=_POOL_SECONDS,
-            use_lifo=True,
-            # Connections commit by themselves; a transaction ends in `begin`, whatever happens.
-            reset_on_return=None,
-        )
+        self._url, self._name = url, name
+        self._pool = Pool(self._connect, connections, overdue or _OVERDUE)
 
-    @contextmanager
-    def begin(self) -> Iterator[Transaction]:
-        """A transaction: committed at the end, rolled back by an exception. Raises DatabaseDown where the server is away."""
-        with self._cursor() as cursor:
-            cursor.execute("BEGIN")
-            try:
-                yield Transaction(cursor, self.counts, "other")
-            except BaseException:
-                # A connection that can't roll back is found to be broken by `_cursor`.
-                with contextlib.suppress(psycopg2.Error):
-                    cursor.execute("ROLLBACK")
-                raise
-            Transaction(cursor, self.counts, "commit").run("COMMIT")
+    def begin(self) -> Transaction:
+        """A transaction: committed at the end of the `with`, rolled back by an exception."""
+        return _Begun(self._pool, self.counts, "other")
 
-    @contextmanager
-    def autocommit(self, kind: str = "other") -> Iterator[Transaction]:
+    def autocommit(self, kind: str = "other") -> Transaction:
         """Single statements, each committed by itself: a round trip instead of three. `kind`: as what their times are counted."""
-        with self._cursor() as cursor:
-            yield Transaction(cursor, self.counts, kind)
+        return Transaction(self._pool, self.counts, kind)
 
     def ping(self) -> None:
         """Raises DatabaseDown where PostgreSQL does not answer."""
@@ -126,64 +178,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""
-        with self._lock:
-            pool, self._pool = self._pool, self._pool.recreate()
-        pool.dispose()
-
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        """A cursor on a connection of the pool. The driver's errors come out of it as ours."""
-        try:
-            connection = self._take()
-            try:
-                with contextlib.closing(connection.cursor()) as cursor:
-                    yield cursor
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                self._drop_broken(connection)
-                raise
-            finally:
-                self._overdue.end(connection.dbapi_connection)
-                if connection.is_valid:
-                    connection.info[_USED_AT] = time.monotonic()
-                connection.close()
-        except PoolTimeout as error:
-            self.counts.add(DATABASE_FAILURES)
-            raise DatabaseDown("every connection to PostgreSQL is in use") from error
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            self.counts.add(DATABASE_FAILURES)
-            raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
-        except psycopg2.Error as error:
-            if error.pgcode in _NO_SUCH_TABLE:
-                raise DatabaseDown("the tables are not there: run the migrations (make migrate-up)") from error
-            # Errors of a statement stay what they are: they are bugs of ours.
-            raise
-
-    def _take(self) -> PoolProxiedConnection:
-        """A connection that lives. One that rested is asked: a round trip, against an error for somebody at every restart of the server.
-
-        One that was used just now is not asked: under load that would be a quarter of all round trips.
-        """
-        while True:
-            connection = self._pool.connect()
-            self._overdue.begin(connection.dbapi_connection)
-            if time.monotonic() - connection.info.get(_USED_AT, time.monotonic()) <= _RESTED_SECONDS:
-                return connection
-            try:
-                with contextlib.closing(connection.cursor()) as cursor:
-                    cursor.execute("SELECT 1")
-            except psycopg2.Error:
-                self._drop_broken(connection)
-                connection.close()
-            else:
-                return connection
-
-    def _drop_broken(self, connection: PoolProxiedConnection) -> None:
-        """Drop a connection that broke, and all that rest: what ended it (a restart of the server) ended them too."""
-        driver: Any = connection.dbapi_connection
-        self._overdue.end(driver)
-        if driver is not None and driver.closed:
-            connection.invalidate()
-            self.close()
+        self._pool.close()
 
     def _connect(self) -> Any:
         connection = psycopg2.connect(
@@ -201,5 +196,5 @@ class Database:
         return connection
 
 
-def _first_line(error: psycopg2.Error) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]

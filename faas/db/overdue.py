@@ -10,11 +10,18 @@ import os
 import socket
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 log = logging.getLogger("faas.db")
 
 _LOOKS = 10
+
+
+class Watched(Protocol):
+    """A connection: the driver's, and since when it is in use (monotonic seconds; infinity while it is not)."""
+
+    driver: Any
+    since: float
 
 
 class Overdue:
@@ -28,39 +35,33 @@ class Overdue:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._lock = threading.Lock()
-        self._taken: dict[int, tuple[float, Any]] = {}
+        self._open: dict[int, Watched] = {}
         self._pid = 0
 
-    def begin(self, connection: Any) -> None:
-        """From now on the driver's connection is in use."""
-        if self._pid != os.getpid():
-            self._start()
+    def watch(self, connection: Watched) -> None:
+        """Look after a connection that was opened."""
         with self._lock:
-            self._taken[id(connection)] = (time.monotonic(), connection)
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._open.clear()
+                threading.Thread(target=self._watch, name="overdue", daemon=True).start()
+            self._open[id(connection)] = connection
 
-    def end(self, connection: Any) -> None:
-        """It is given back, or about to be closed."""
+    def forget(self, connection: Watched) -> None:
+        """It is about to be closed."""
         with self._lock:
-            self._taken.pop(id(connection), None)
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._pid == os.getpid():
-                return
-            self._pid = os.getpid()
-            self._taken.clear()
-            threading.Thread(target=self._watch, name="overdue", daemon=True).start()
+            self._open.pop(id(connection), None)
 
     def _watch(self) -> None:
         while True:
             time.sleep(self._limit_s / _LOOKS)
             late = time.monotonic() - self._limit_s
-            # Under the lock: a connection that is given back and closed could leave its number to another socket.
+            # Under the lock: a connection that is closed could leave its number to another socket.
             with self._lock:
-                for key, (since, connection) in list(self._taken.items()):
-                    if since < late:
-                        del self._taken[key]
-                        _cut(connection)
+                for key, connection in list(self._open.items()):
+                    if connection.since < late:
+                        del self._open[key]
+                        _cut(connection.driver)
 
 
 def _cut(connection: Any) -> None:
