@@ -16,7 +16,7 @@ from faas.telemetry.counts import Counts
 _CLAIM = "SELECT * FROM faas_claim(%s::uuid[], %s)"
 _FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many(
     %s::uuid[], %s::uuid[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::integer[], %s::integer[],
-    %s::boolean[], %s::double precision[], %s::integer[], %s::text[])"""
+    %s::boolean[], %s::double precision[], %s::integer[], %s::text[], %s::text[])"""
 # As what failed attempts are counted whose fault is not the function's.
 _RESULTS = {"platform": "platform_failed", "handback": "handed_back"}
 
@@ -28,6 +28,7 @@ class AttemptEnd(NamedTuple):
         error: JSON text, or None.
         retry_ms: when the next attempt is due, from now; None where this is the last.
         fault: whose the failure is: `function`, `platform` or `handback` (a worker gives an unfinished one back).
+        worker: who claimed it: nobody else's attempt of the same number is ended. None for whoever has it.
     """
 
     function_id: str
@@ -44,6 +45,7 @@ class AttemptEnd(NamedTuple):
     memory_peak_mb: float | None = None
     retry_ms: int | None = None
     fault: str = "function"
+    worker: str | None = None
 
 
 class Finished(NamedTuple):
@@ -143,4 +145,5 @@ def _parameters(end: AttemptEnd) -> tuple[Any, ...]:
         end.memory_peak_mb,
         end.retry_ms,
         end.fault,
+        end.worker,
     )

@@ -110,6 +110,7 @@ class Endings:
             memory_peak_mb=outcome.memory_peak_mb,
             retry_ms=self._retry_ms(claim, outcome),
             fault="platform" if platform else "function",
+            worker=claim.worker,
         )
 
     def hand_back(self, claim: Claim) -> Finished:
@@ -312,13 +313,15 @@ def _platform_end(
 
 
 def _handback(claim: Claim) -> AttemptEnd:
-    return _platform_end(claim.revision.function_id, claim.invocation_id, claim.attempt, 0, "handback", None)
+    end = _platform_end(claim.revision.function_id, claim.invocation_id, claim.attempt, 0, "handback", None)
+    return end._replace(worker=claim.worker)
 
 
 def _unkept(end: AttemptEnd) -> AttemptEnd:
     """What is written in place of an end that PostgreSQL refuses."""
     failure = Failure(outcomes.SANDBOX_ERROR, "The outcome could not be kept; the worker's log has the reason.")
-    return _platform_end(end.function_id, end.invocation_id, end.attempt, None, "platform", failure)
+    unkept = _platform_end(end.function_id, end.invocation_id, end.attempt, None, "platform", failure)
+    return unkept._replace(worker=end.worker)
 
 
 def _error_text(failure: Failure | None) -> str | None:

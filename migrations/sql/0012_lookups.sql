@@ -4,7 +4,10 @@
 -- lists, for which one would be read from end to end. One invocation by itself, as a call that is waited for has it, goes without arrays and lists, and with a
 -- parameter that tells its month before the plan starts.
 
--- See 0004_speed.sql. Nobody waits for a row here, so the rows need no order.
+-- See 0004_speed.sql. Nobody waits for a row here, so the rows need no order. Nor does anybody wait until a claim is on the disk: nothing was promised by it. A
+-- server that crashes within a moment of it may come back without it; then the invocation is queued as before, and what the worker makes of the claim is
+-- refused. For that the end of an attempt names its worker: the next claim has the same number. Whatever is told of an end is on the disk, with the claim
+-- before it (decision 19).
 CREATE OR REPLACE FUNCTION faas_claim(p_ids uuid[], p_worker text) RETURNS TABLE (
     id uuid, attempts integer, max_attempts integer, platform_failures integer, function_id uuid, function_name text, revision integer,
     payload text, headers text, timeout_ms integer, created_at timestamptz, started_at timestamptz, queue_ms integer, run_at timestamptz,
@@ -17,6 +20,7 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_id uuid := p_ids[1];
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     IF cardinality(p_ids) = 1 THEN
         PERFORM 1 FROM invocations i
         WHERE i.id = v_id AND EXISTS (SELECT 1 FROM workers w WHERE w.id = p_worker)
@@ -47,10 +51,14 @@ BEGIN
         i.payload, i.headers, i.timeout_ms, i.created_at, i.started_at, i.queue_ms, i.run_at, i.expires_at, i.batch_id, i.replay_of;
 END $$;
 
--- See 0004_speed.sql.
-CREATE OR REPLACE FUNCTION faas_finish_many(
+-- See 0004_speed.sql. `p_worker`: who claimed each attempt; null where that does not matter, and for workers of the release before.
+DROP FUNCTION faas_finish_many(
+    uuid[], uuid[], integer[], text[], text[], text[], text[], bytea[], integer[], integer[], boolean[], double precision[], integer[], text[]
+);
+CREATE FUNCTION faas_finish_many(
     p_function uuid[], p_id uuid[], p_attempt integer[], p_status text[], p_result text[], p_error text[], p_error_type text[], p_logs bytea[],
     p_init_ms integer[], p_duration_ms integer[], p_cold boolean[], p_memory double precision[], p_retry_ms integer[], p_fault text[],
+    p_worker text[] DEFAULT NULL,
     OUT applied boolean[], OUT new_status text[], OUT ended_at timestamptz, OUT next uuid[]
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -92,7 +100,8 @@ BEGIN
                     error = CASE WHEN p_status[v_first] = 'cancelled' THEN NULL ELSE p_error[v_first] END,
                     init_ms = p_init_ms[v_first], duration_ms = p_duration_ms[v_first], cold_start = p_cold[v_first],
                     memory_peak_mb = p_memory[v_first]
-                WHERE i.id = v_id AND CASE WHEN i.attempts = p_attempt[v_first] THEN i.status = 'running' END;
+                WHERE i.id = v_id AND CASE WHEN i.attempts = p_attempt[v_first]
+                    THEN i.status = 'running' AND (p_worker[v_first] IS NULL OR i.worker_id = p_worker[v_first]) END;
                 v_done := CASE WHEN FOUND THEN ARRAY[v_first] END;
             ELSE
                 WITH done AS (
@@ -102,9 +111,10 @@ BEGIN
                     FROM unnest(
                         p_id[v_first:v_last], p_attempt[v_first:v_last], p_status[v_first:v_last], p_result[v_first:v_last], p_error[v_first:v_last],
                         p_logs[v_first:v_last], p_init_ms[v_first:v_last], p_duration_ms[v_first:v_last], p_cold[v_first:v_last],
-                        p_memory[v_first:v_last], p_retry_ms[v_first:v_last], p_fault[v_first:v_last]
-                    ) WITH ORDINALITY AS v (id, attempt, status, result, error, logs, init_ms, duration_ms, cold, memory, retry_ms, fault, number)
-                    WHERE i.id = ANY (ARRAY[v.id]) AND CASE WHEN i.attempts = v.attempt THEN i.status = 'running' END
+                        p_memory[v_first:v_last], p_retry_ms[v_first:v_last], p_fault[v_first:v_last], p_worker[v_first:v_last]
+                    ) WITH ORDINALITY AS v (id, attempt, status, result, error, logs, init_ms, duration_ms, cold, memory, retry_ms, fault, worker, number)
+                    WHERE i.id = ANY (ARRAY[v.id])
+                      AND CASE WHEN i.attempts = v.attempt THEN i.status = 'running' AND (v.worker IS NULL OR i.worker_id = v.worker) END
                       AND v.retry_ms IS NULL AND v.fault <> 'handback'
                     RETURNING v.number
                 )
@@ -130,6 +140,12 @@ BEGIN
         IF v_final < v_last - v_first + 1 THEN
             FOR v_number IN v_first .. v_last LOOP
                 CONTINUE WHEN p_retry_ms[v_number] IS NULL AND p_fault[v_number] <> 'handback';
+                IF p_worker[v_number] IS NOT NULL THEN
+                    -- Nobody but this worker can change that while it is so.
+                    v_id := p_id[v_number];
+                    PERFORM 1 FROM invocations i WHERE i.id = v_id AND CASE WHEN i.status = 'running' THEN i.worker_id = p_worker[v_number] END;
+                    CONTINUE WHEN NOT FOUND;
+                END IF;
                 SELECT * INTO v_one FROM faas_finish(
                     v_function, p_id[v_number], p_attempt[v_number], p_status[v_number], p_result[v_number], p_error[v_number], p_error_type[v_number],
                     p_logs[v_number], p_init_ms[v_number], p_duration_ms[v_number], p_cold[v_number], p_memory[v_number], p_retry_ms[v_number],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from factories import claimed, eventually, function, invocation, slots, succeeded, worker
@@ -121,6 +124,30 @@ def test_a_process_that_stops_waits_for_postgres_no_longer(own, own_database, pu
             assert isinstance(one.exception(120), DatabaseDown)
     own.start()
     assert {invocations.status(own_database, one.invocation_id) for one in claims} == {Status.RUNNING}
+
+
+def test_a_claim_that_a_crash_has_lost_is_nobodys(own, own_database, publisher):
+    endings = Endings(own_database, publisher, platform_retries=3)
+    made, first, second = function(own_database), worker(own_database), worker(own_database)
+    mine = invocation(own_database, made.id).id
+    with own_database.autocommit() as tx:
+        writer = tx.one("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").pid
+    # Nothing comes to the disk but what is waited for.
+    os.kill(writer, signal.SIGSTOP)
+    lost = attempts.claim(own_database, mine, first)
+    own.child.kill()
+    os.kill(writer, signal.SIGCONT)
+    # Its processes leave when they see that the first of them is gone.
+    eventually(lambda: not Path(f"/proc/{writer}").exists())
+    own.start()
+    # The answer to its acceptance was waited for, so that is there.
+    assert invocations.status(own_database, mine) is Status.QUEUED
+    again = attempts.claim(own_database, mine, second)
+    assert (lost.attempt, again.attempt) == (1, 1)
+    assert not endings.end(lost, succeeded("lost")).applied
+    assert endings.end(again, succeeded("again")).applied
+    assert invocations.get(own_database, mine).result == "again"
+    endings.close()
 
 
 def test_services_say_that_the_database_is_down_and_work_again_after(own, own_database, redis_url, tmp_path):
