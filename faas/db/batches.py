@@ -6,18 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from faas.db.database import Database, Transaction
-from faas.db.invocations import VERDICT, Acceptance, Submission, acceptance
+from faas.db.invocations import Acceptance, Submission, accept_all
 from faas.domain.ids import is_id
 from faas.domain.invocation import Status
-
-# The rows are taken in the order in which they are written here: `accept` sorts them.
-_ACCEPT = f"""
-    SELECT {VERDICT} FROM (VALUES {{rows}}) AS v (id, function, name, payload, headers, timeout_ms, key, fingerprint, delay_ms, run_at, expires_ms,
-        batch_id, replay_of, revision, namespace)
-    CROSS JOIN LATERAL faas_accept(v.id, v.function, v.name, v.payload, v.headers, v.timeout_ms, v.key, v.fingerprint, v.delay_ms, v.run_at,
-        v.expires_ms, v.batch_id, v.replay_of, v.revision, v.namespace) f"""
-_ROW = """(%s::uuid, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::bytea, %s::bigint, %s::timestamptz, %s::bigint,
-    %s::uuid, %s::uuid, %s::integer, %s::text)"""
 
 
 class _Refused(Exception):
@@ -41,10 +32,8 @@ def accept(database: Database, batch: Sequence[Submission], key: str | None, fin
             order = sorted(range(len(named)), key=lambda n: named[n].function)
             # The key goes with the last: everybody takes slots first, and a key after them.
             named[order[-1]] = replace(named[order[-1]], key=key, fingerprint=fingerprint)
-            parameters = tuple(value for n in order for value in named[n].parameters())
-            rows = tx.rows(_ACCEPT.format(rows=", ".join([_ROW] * len(order))), parameters)
-            verdicts = dict(zip(order, rows, strict=True))
-            made = [acceptance(verdicts[n], named[n]) for n in range(len(named))]
+            verdicts = dict(zip(order, accept_all(tx, [named[n] for n in order]), strict=True))
+            made = [verdicts[n] for n in range(len(named))]
             if any(one.verdict != "accepted" for one in made):
                 raise _Refused(made)
             return made

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from faas.db import cursors
-from faas.db.database import Database
+from faas.db.database import Database, Transaction
 from faas.domain.ids import is_id
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.namespace import DEFAULT
@@ -16,7 +17,7 @@ from faas.errors import NotFound
 
 _NARROW = """id, function_id, function_name, revision, status, error, attempts, max_attempts, created_at, started_at, finished_at,
     queue_ms, init_ms, duration_ms, cold_start, memory_peak_mb, worker_id, run_at, expires_at, batch_id, replay_of"""
-VERDICT = """f.verdict, f.invocation_id, f.admitted, f.o_function_id, f.o_function_name, f.o_revision, f.o_max_attempts, f.o_created_at,
+_VERDICT = """f.verdict, f.invocation_id, f.admitted, f.o_function_id, f.o_function_name, f.o_revision, f.o_max_attempts, f.o_created_at,
     f.o_run_at, f.o_expires_at"""
 # Of a status: down that status's index, past what is elsewhere.
 _IN_NAMESPACE = "function_id IN (SELECT f.id FROM functions f WHERE f.namespace = %(namespace)s)"
@@ -24,7 +25,16 @@ _IN_NAMESPACE = "function_id IN (SELECT f.id FROM functions f WHERE f.namespace 
 _IN_FUNCTIONS = """id IN (SELECT l.id FROM functions f CROSS JOIN LATERAL (
         SELECT n.id FROM invocations n WHERE n.function_id = f.id {after} ORDER BY n.id DESC LIMIT %(limit)s) l
     WHERE f.namespace = %(namespace)s ORDER BY l.id DESC LIMIT %(limit)s)"""
-_ACCEPT = f"""SELECT {VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
+_ACCEPT = f"""SELECT {_VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
+
+# The rows are taken in the order in which they are written here.
+_ACCEPT_ALL = f"""
+    SELECT {_VERDICT} FROM (VALUES {{rows}}) AS v (id, function, name, payload, headers, timeout_ms, key, fingerprint, delay_ms, run_at, expires_ms,
+        batch_id, replay_of, revision, namespace)
+    CROSS JOIN LATERAL faas_accept(v.id, v.function, v.name, v.payload, v.headers, v.timeout_ms, v.key, v.fingerprint, v.delay_ms, v.run_at,
+        v.expires_ms, v.batch_id, v.replay_of, v.revision, v.namespace) f"""
+_ROW = """(%s::uuid, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::bytea, %s::bigint, %s::timestamptz, %s::bigint,
+    %s::uuid, %s::uuid, %s::integer, %s::text)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +109,23 @@ class Acceptance:
 def accept(database: Database, new: Submission) -> Acceptance:
     """Accept an invocation in one round trip; committed when this returns (migrations/sql/0003_scheduling.sql tells the verdicts)."""
     with database.autocommit("accept") as tx:
-        return acceptance(tx.one(_ACCEPT, new.parameters()), new)
+        return _acceptance(tx.one(_ACCEPT, new.parameters()), new)
 
 
-def acceptance(row: Any, new: Submission) -> Acceptance:
-    """The verdict in a row with `VERDICT`."""
+def accept_many(database: Database, several: Sequence[Submission]) -> list[Acceptance]:
+    """Accept invocations of one function in one statement, each by itself: what is refused is the other's loss alone. Committed when this returns."""
+    with database.autocommit("accept") as tx:
+        return accept_all(tx, several)
+
+
+def accept_all(tx: Transaction, several: Sequence[Submission]) -> list[Acceptance]:
+    """The same as a part of a transaction. The slots of their functions are locked in the order in which they are given."""
+    parameters = tuple(value for one in several for value in one.parameters())
+    rows = tx.rows(_ACCEPT_ALL.format(rows=", ".join([_ROW] * len(several))), parameters)
+    return [_acceptance(row, one) for row, one in zip(rows, several, strict=True)]
+
+
+def _acceptance(row: Any, new: Submission) -> Acceptance:
     made = _accepted(row, new) if row.verdict == "accepted" else None
     return Acceptance(row.verdict, str(row.invocation_id) if row.invocation_id else None, row.admitted, made)
 

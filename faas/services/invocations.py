@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 
 from faas.db import functions, histories, invocations, namespaces, replays
@@ -20,6 +19,7 @@ from faas.errors import BrokerDown, ClientError, Conflict, Invalid, NotFound, Pl
 from faas.queueing.publisher import Publisher
 from faas.results import reply
 from faas.services import following
+from faas.services.accepting import Accepting
 from faas.services.quotas import Admission
 from faas.services.requests import Accepted, NewInvocation, Replay
 from faas.services.waiting import Waiters
@@ -34,7 +34,7 @@ class Invocations:
     def __init__(
         self, database: Database, publisher: Publisher, waiters: Waiters, redis_url: str, admission: Admission
     ) -> None:
-        self._admission = admission
+        self._admission, self._accepting = admission, Accepting(database, publisher)
         self._database, self._publisher, self._waiters, self._redis_url = database, publisher, waiters, redis_url
 
     def invoke(self, new: NewInvocation, *, wait_s: float = 0.0) -> Accepted:
@@ -90,23 +90,12 @@ class Invocations:
 
     def _submit(self, new: Submission, reply_to: str = "") -> Accepted:
         self._admission.enter(new.namespace)
-        verdict = invocations.accept(self._database, new)
+        verdict = self._accepting.accept(new, reply_to)
         if verdict.verdict == "replayed" and verdict.invocation_id:
             return Accepted(self.get(verdict.invocation_id), replayed=True)
         if verdict.invocation is None:
             raise refusal(verdict, new)
-        if verdict.admitted:
-            self._publish(verdict.invocation.id, reply_to)
         return Accepted(verdict.invocation, replayed=False)
-
-    def _publish(self, invocation_id: str, reply_to: str) -> None:
-        traces = tracing.current()
-        try:
-            with nullcontext() if traces is None else traces.publishing(invocation_id):
-                self._publisher.invocations([invocation_id], reply_to)
-        except BrokerDown as error:
-            # Accepted all the same: the reconciler publishes it.
-            log.warning("not published yet: %s", error, extra={"fields": {"invocation_id": invocation_id}})
 
     def get(self, invocation_id: str) -> Invocation:
         """One invocation, whole."""
