@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import redis
@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from faas.errors import BrokerDown
 from faas.queueing import messages, names
+from faas.queueing.lines import Command, Lines
 from faas.telemetry.catalogue import BROKER_FAILURES, BROKER_SECONDS
 from faas.telemetry.counts import Counts
 
@@ -35,6 +36,7 @@ class Publisher:
         self._url, self._counts = url, counts or Counts()
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
+        self._lines: Lines | None = None
         self._pid = 0
 
     def invocations(self, ids: Iterable[str], reply_to: str = "") -> None:
@@ -45,15 +47,15 @@ class Publisher:
         """
         rendered = [messages.invoke(one, reply_to) for one in ids]
         if rendered:
-            self._run(lambda client: client.lpush(names.QUEUE, *rendered), "publish")
+            self._publish([("LPUSH", names.QUEUE, *rendered)])
 
     def build(self, function_id: str, number: int) -> None:
         """Publish the build of a revision. Raises BrokerDown."""
-        self._pipeline([("LPUSH", names.QUEUE, messages.build(function_id, number))])
+        self._publish([("LPUSH", names.QUEUE, messages.build(function_id, number))])
 
     def cancel(self, invocation_id: str) -> None:
         """Tell the worker that runs it to stop. Raises BrokerDown; the worker's beat finds the request in the database anyway."""
-        self._pipeline([("PUBLISH", names.CANCEL, invocation_id)])
+        self._publish([("PUBLISH", names.CANCEL, invocation_id)])
 
     def send(
         self, *, run: Iterable[str] = (), ended: Iterable[str] = (), replies: Iterable[tuple[str, str]] = ()
@@ -63,13 +65,13 @@ class Publisher:
         Raises BrokerDown.
         """
         rendered = [messages.invoke(one) for one in run]
-        commands: list[tuple[Any, ...]] = [("PUBLISH", channel, text) for channel, text in replies]
+        commands: list[Command] = [("PUBLISH", channel, text) for channel, text in replies]
         if rendered:
             commands.append(("LPUSH", names.QUEUE, *rendered))
         over = " ".join(ended)
         if over:
             commands.append(("PUBLISH", names.ENDED, over))
-        self._pipeline(commands)
+        self._publish(commands)
 
     def announce(
         self, *, run: Iterable[str] = (), ended: Iterable[str] = (), replies: Iterable[tuple[str, str]] = ()
@@ -86,7 +88,7 @@ class Publisher:
         Raises BrokerDown.
         """
 
-        def ask(client: redis.Redis) -> bool:
+        def ask(client: redis.Redis, _: Lines) -> bool:
             mark = _start_of(client)
             return bool(client.set(names.EPOCH, mark, get=True) != mark)
 
@@ -94,47 +96,43 @@ class Publisher:
 
     def backlog(self) -> int:
         """How many messages wait in Redis. Raises BrokerDown."""
-        return int(self._run(lambda client: client.llen(names.QUEUE)))
+        return int(self._run(lambda client, _: client.llen(names.QUEUE)))
 
     def ping(self) -> None:
         """Raises BrokerDown where Redis does not answer."""
-        self._run(lambda client: client.ping())
+        self._run(lambda client, _: client.ping())
 
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
             client, self._client = self._client, None
+            lines, self._lines = self._lines, None
+        if lines is not None:
+            lines.close()
         if client is not None:
             client.close()
 
-    def _pipeline(self, commands: list[tuple[Any, ...]]) -> None:
-        if not commands:
-            return
+    def _publish(self, commands: list[Command]) -> None:
+        if commands:
+            self._run(lambda _, lines: lines.exchange(commands), "publish")
 
-        def go(client: redis.Redis) -> None:
-            pipe = client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-            pipe.execute()
-
-        self._run(go, "publish")
-
-    def _run(self, action: Any, kind: str = "other") -> Any:
+    def _run(self, action: Callable[[redis.Redis, Lines], Any], kind: str = "other") -> Any:
         began = time.monotonic()
         try:
-            answer = action(self._connected())
+            answer = action(*self._connected())
             self._counts.observe(BROKER_SECONDS, time.monotonic() - began, kind)
             return answer
         except (redis.RedisError, OSError) as error:
             self._counts.add(BROKER_FAILURES)
             raise BrokerDown(f"Redis does not answer: {error}") from error
 
-    def _connected(self) -> redis.Redis:
-        """The client of this process: one that was made before a fork belongs to the parent."""
+    def _connected(self) -> tuple[redis.Redis, Lines]:
+        """The client of this process, and its lines: those that were made before a fork belong to the parent."""
         with self._lock:
-            if self._client is None or self._pid != os.getpid():
+            if self._client is None or self._lines is None or self._pid != os.getpid():
                 self._client, self._pid = connect(self._url), os.getpid()
-            return self._client
+                self._lines = Lines(self._client)
+            return self._client, self._lines
 
 
 def _start_of(client: redis.Redis) -> str:

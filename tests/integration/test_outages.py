@@ -239,13 +239,13 @@ def test_a_flushed_redis_loses_nothing(database, publisher, redis_url):
     made = function(database, max_concurrency=40)
     mine = [invocation(database, made.id).id for _ in range(60)]
     publisher.invocations(mine[:40])
-    publisher._connected().flushall()
+    publisher._connected()[0].flushall()
     by = worker(database)
     for _ in range(3):
         for duty in reconciler._duties:
             duty.due = 0.0
         reconciler.round()
-        client = publisher._connected()
+        client = publisher._connected()[0]
         while client.rpop("faas"):
             pass
         for one in mine:
@@ -257,7 +257,7 @@ def test_a_flushed_redis_loses_nothing(database, publisher, redis_url):
 
 def test_a_listener_survives_a_redis_that_refuses_it_for_a_while(publisher, redis_url):
     heard = threading.Event()
-    client = publisher._connected()
+    client = publisher._connected()[0]
     listener = Listener(redis_url, ("channel",), lambda _: heard.set())
     client.config_set("maxclients", "1")
     try:
