@@ -18,9 +18,10 @@ ORDER = ("redis", "postgres")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Running servers."""
+    """Running servers. The platform's processes reach PostgreSQL at `near_database_url`, as those of `faas dev` do."""
 
     database_url: str
+    near_database_url: str
     redis_url: str
 
 
@@ -41,7 +42,7 @@ def start(processes: Processes, address: str | None = None) -> Servers:
         _append(processes.root / "redis" / "redis.conf", f"bind {LOOPBACK} {address}\n")
     for one in (program, broker.program):
         processes.start(one)
-    return Servers(database.url, broker.url)
+    return Servers(database.url, database.near_url, broker.url)
 
 
 def start_redis(processes: Processes, name: str) -> str:

@@ -193,7 +193,7 @@ class Stack:
             "HOME": "/",
             **self._outer,
             "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
-            "DATABASE_URL": self.servers.database_url,
+            "DATABASE_URL": self.servers.near_database_url,
             "REDIS_URL": self.servers.redis_url,
             "STORAGE_BASE_DIR": f"{self.storage}",
             "WORKER_WORK_DIR": f"{self.processes.root / 'work'}",

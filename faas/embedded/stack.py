@@ -96,7 +96,7 @@ class Stack:
             raise PlatformError(f"port {self._options.port} of {LOOPBACK} is taken by another process")
         database = postgres.prepare(self._folder.postgres, self._folder.log("postgres"))
         broker = redis_server.prepare(self._folder.redis, self._folder.log("redis"))
-        environment = self._environment(database.url, broker.url)
+        environment = self._environment(database.near_url, broker.url)
         # A value that can't be right is said here, in one line, and not by four logs.
         config.load(environment)
         for server in (database.program, broker.program):

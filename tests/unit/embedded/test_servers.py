@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import tempfile
+from pathlib import Path
 
 import psycopg2
 import pytest
 import redis
 
+from faas.db.database import Database
 from faas.embedded import postgres, redis_server
 from faas.embedded.process import Child
 
@@ -82,6 +85,37 @@ def test_a_pid_file_that_names_another_process_is_no_hindrance(tmp_path, childre
     again = postgres.prepare(tmp_path / "postgres", tmp_path / "log")
     serve(again, children)
     assert again.url.split("@")[0] == server.url.split("@")[0]
+
+
+def test_postgres_is_reached_by_a_socket_file_too_with_its_password(tmp_path, children):
+    # A path that is short enough, whatever the folder for temporary files is called.
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as short:
+        Path(short).chmod(0o755)
+        server = postgres.prepare(Path(short) / "p g", tmp_path / "log")
+        child = serve(server, children)
+        assert query(server.near_url, "SELECT inet_server_addr(), current_database()") == (None, "faas")
+        assert query(server.url, "SELECT host(inet_server_addr())") == ("127.0.0.1",)
+        password = server.url.split(":")[2].split("@")[0]
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            query(server.near_url.replace(password, "wrong"), "SELECT 1")
+        opened = Database(server.near_url, connections=1)
+        opened.ping()
+        opened.close()
+        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
+        again = postgres.prepare(Path(short) / "p g", tmp_path / "log")
+        serve(again, children)
+        assert query(again.near_url, "SELECT 1") == (1,)
+        assert len(list((Path(short) / "p g" / "data").glob(".s.PGSQL.*"))) == 2
+        children[-1].stop()
+
+
+def test_a_folder_whose_path_is_too_long_for_a_socket_file_is_served_over_tcp_alone(tmp_path, children):
+    folder = tmp_path / ("x" * 100)
+    server = postgres.prepare(folder, tmp_path / "log")
+    serve(server, children)
+    assert server.near_url == server.url
+    assert query(server.near_url, "SELECT host(inet_server_addr())") == ("127.0.0.1",)
 
 
 def test_redis_wants_its_password_and_keeps_it_from_others(tmp_path, children):
