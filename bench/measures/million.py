@@ -78,7 +78,8 @@ def _side(session: Session, held: contextlib.ExitStack, name: str) -> _Side:
     servers.administer(url, f"CREATE DATABASE bench_{name}")
     # A database of Redis of its own, so that no worker hears of what is submitted here.
     broker = session.servers.redis_url.rpartition("/")[0] + ("/2" if name == "full" else "/3")
-    stack = Stack(session.processes, Servers(f"{url.rpartition('/')[0]}/bench_{name}", broker), session.environ)
+    own = f"{url.rpartition('/')[0]}/bench_{name}"
+    stack = Stack(session.processes, Servers(own, own, broker), session.environ)
     stack.migrate()
     stack.start_controller(f"of-{name}")
     held.callback(session.processes.stop, f"of-{name}")
