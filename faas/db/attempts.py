@@ -7,16 +7,31 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from faas.db import arrays
 from faas.db.database import Database
 from faas.db.revisions import Revisions
 from faas.domain.invocation import Claim, Status
 from faas.telemetry.catalogue import ATTEMPTS, CLAIMS, ENDS_REFUSED, RETRIES
 from faas.telemetry.counts import Counts
 
-_CLAIM = "SELECT * FROM faas_claim(%s::uuid[], %s)"
+_CLAIM = """SELECT id, attempts, max_attempts, platform_failures, function_id, revision, payload, headers, timeout_ms, started_at, queue_ms
+    FROM faas_claim(%s::uuid[], %s)"""
 _FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many(
     %s::uuid[], %s::uuid[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::integer[], %s::integer[],
     %s::boolean[], %s::double precision[], %s::integer[], %s::text[], %s::text[])"""
+# How the arguments are written, in order.
+_WRITTEN = (
+    arrays.plain,
+    arrays.plain,
+    arrays.plain,
+    arrays.plain,
+    arrays.texts,
+    arrays.texts,
+    arrays.texts,
+    arrays.binary,
+    *[arrays.plain] * 6,
+    arrays.texts,
+)
 # As what failed attempts are counted whose fault is not the function's.
 _RESULTS = {"platform": "platform_failed", "handback": "handed_back"}
 
@@ -77,7 +92,7 @@ def claim_many(
     """
     known = revisions or Revisions(database)
     with database.autocommit("claim") as tx:
-        rows = tx.rows(_CLAIM, (list(ids), worker))
+        rows = tx.rows(_CLAIM, (arrays.plain(ids), worker))
     database.counts.add(CLAIMS, "claimed", by=len(rows))
     if len(rows) < len(ids):
         database.counts.add(CLAIMS, "nothing", by=len(ids) - len(rows))
@@ -93,7 +108,7 @@ def finish(database: Database, ends: Sequence[AttemptEnd]) -> tuple[list[Finishe
     order = sorted(range(len(ends)), key=lambda n: (ends[n].function_id, ends[n].invocation_id))
     columns = zip(*(_parameters(ends[n]) for n in order), strict=True)
     with database.autocommit("finish") as tx:
-        row: Any = tx.one(_FINISH, tuple(list(column) for column in columns))
+        row: Any = tx.one(_FINISH, [write(column) for write, column in zip(_WRITTEN, columns, strict=True)])
     done: list[Finished | None] = [None] * len(ends)
     for n, applied, status in zip(order, row.applied, row.new_status, strict=True):
         done[n] = Finished(applied, Status(status) if status else None, row.ended_at)

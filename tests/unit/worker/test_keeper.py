@@ -41,7 +41,7 @@ def test_a_cancellation_is_heard_over_redis(bench, keeper, monkeypatch):
     context = bench.context
     got = claimed(context.database, function(context.database).id, context.incarnation)
     with context.running.enter(got) as running:
-        eventually(lambda: context.publisher._connected().publish(names.CANCEL, got.invocation_id))
+        eventually(lambda: context.publisher._connected()[0].publish(names.CANCEL, got.invocation_id))
         eventually(lambda: running.reason is Reason.CANCELLED)
     assert running.cancel.requested
 
