@@ -9,16 +9,24 @@ from typing import Any, NamedTuple
 
 from faas.db import arrays
 from faas.db.database import Database
+from faas.db.prepared import Prepared
 from faas.db.revisions import Revisions
 from faas.domain.invocation import Claim, Status
 from faas.telemetry.catalogue import ATTEMPTS, CLAIMS, ENDS_REFUSED, RETRIES
 from faas.telemetry.counts import Counts
 
-_CLAIM = """SELECT id, attempts, max_attempts, platform_failures, function_id, revision, payload, headers, timeout_ms, started_at, queue_ms
-    FROM faas_claim(%s::uuid[], %s)"""
-_FINISH = """SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many(
-    %s::uuid[], %s::uuid[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::integer[], %s::integer[],
-    %s::boolean[], %s::double precision[], %s::integer[], %s::text[], %s::text[])"""
+_CLAIM = Prepared(
+    "faas_claim",
+    "uuid[], text",
+    """SELECT id, attempts, max_attempts, platform_failures, function_id, revision, payload, headers, timeout_ms, started_at, queue_ms
+    FROM faas_claim(%s, %s)""",
+)
+_FINISH = Prepared(
+    "faas_finish",
+    """uuid[], uuid[], integer[], text[], text[], text[], text[], bytea[], integer[], integer[], boolean[], double precision[], integer[], text[],
+    text[]""",
+    f"SELECT applied, new_status, ended_at, next::text[] AS next FROM faas_finish_many({', '.join(['%s'] * 15)})",
+)
 # How the arguments are written, in order.
 _WRITTEN = (
     arrays.plain,

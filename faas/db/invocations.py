@@ -10,6 +10,7 @@ from typing import Any
 
 from faas.db import cursors
 from faas.db.database import Database, Transaction
+from faas.db.prepared import Prepared
 from faas.domain.ids import is_id
 from faas.domain.invocation import Invocation, Page, Status
 from faas.domain.namespace import DEFAULT
@@ -25,7 +26,11 @@ _IN_NAMESPACE = "function_id IN (SELECT f.id FROM functions f WHERE f.namespace 
 _IN_FUNCTIONS = """id IN (SELECT l.id FROM functions f CROSS JOIN LATERAL (
         SELECT n.id FROM invocations n WHERE n.function_id = f.id {after} ORDER BY n.id DESC LIMIT %(limit)s) l
     WHERE f.namespace = %(namespace)s ORDER BY l.id DESC LIMIT %(limit)s)"""
-_ACCEPT = f"""SELECT {_VERDICT} FROM faas_accept(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) f"""
+_ACCEPT = Prepared(
+    "faas_accept",
+    "uuid, uuid, text, text, text, integer, text, bytea, bigint, timestamptz, bigint, uuid, uuid, integer, text",
+    f"SELECT {_VERDICT} FROM faas_accept({', '.join(['%s'] * 15)}) f",
+)
 
 # The rows are taken in the order in which they are written here.
 _ACCEPT_ALL = f"""

@@ -23,13 +23,15 @@ class Connection:
     Attributes:
         driver: psycopg2's.
         since: when it was taken (monotonic seconds); infinity while it rests.
+        prepared: the names of the statements that were prepared on it.
     """
 
-    __slots__ = ("driver", "generation", "since", "used_at")
+    __slots__ = ("driver", "generation", "prepared", "since", "used_at")
 
     def __init__(self, driver: Any, generation: int) -> None:
         self.driver, self.generation = driver, generation
         self.since, self.used_at = _NEVER, time.monotonic()
+        self.prepared: set[str] = set()
 
 
 class Pool:
