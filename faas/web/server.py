@@ -10,10 +10,14 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from gunicorn import util
 from gunicorn.glogging import Logger
-from gunicorn.http import errors
+from gunicorn.http import errors, wsgi
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
+from faas.web.answers import Answer
+from faas.web.heads import Following, Usual
 from faas.web.observe import HEADERS
 from faas.web.slow_clients import SlowClients
 
@@ -43,6 +47,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """One process of the controller. `slow_clients` is set before it serves (`faas.web.gunicorn`)."""
 
     slow_clients: SlowClients
+    alive: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,10 +82,46 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         poller.register(conn.sock, select.POLLIN)
         return bool(poller.poll(_NEXT_REQUEST_MS))
 
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """The head is there."""
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Answer a request whose head is there. Returns whether the connection may be kept."""
         self.slow_clients.end(conn.head)
-        return super().handle_request(req, conn)
+        answer, environ = self._begin(req, conn)
+        try:
+            pieces = self.wsgi(environ, answer.start_response)
+            try:
+                for piece in pieces:
+                    answer.write(piece)
+                answer.close()
+            finally:
+                if hasattr(pieces, "close"):
+                    pieces.close()
+        except OSError:
+            raise
+        except (Exception, SystemExit) as error:
+            if not answer.headers_sent:
+                raise
+            # Another answer in the middle of this one would be taken for a part of it.
+            self.log.exception("Error handling request")
+            util.close_graceful(conn.sock)
+            raise StopIteration from error
+        return not answer.should_close()
+
+    def _begin(self, req: Any, conn: Any) -> tuple[Answer, dict[str, Any]]:
+        """The answer to be, and the request as WSGI has it."""
+        if isinstance(req, Usual):
+            answer, environ = Answer(req, conn.sock, self.cfg), req.environ
+        else:
+            answer, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=Answer)
+            environ["wsgi.multithread"] = True
+            if type(conn.parser) is RequestParser and not environ["SCRIPT_NAME"] and req.version == Usual.version:
+                conn.parser = Following(conn.parser, environ)
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+        if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
+            answer.force_close()
+        return answer, environ
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """gunicorn would answer what is no HTTP with a page that repeats it, without the headers that keep browsers from harm."""
