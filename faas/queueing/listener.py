@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import redis
 
@@ -14,6 +15,8 @@ log = logging.getLogger("faas.queueing")
 
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
+# Reads of `_POLL_SECONDS` without a word, after which Redis is asked for one.
+_ASK_AFTER = 15
 
 
 class Listener:
@@ -55,14 +58,31 @@ class Listener:
                 self._stopping.wait(_PAUSE_SECONDS)
 
     def _listen(self) -> None:
-        client = connect(self._url)
+        client = connect(self._url, read_seconds=_POLL_SECONDS)
+        # redis-py's own `PubSub` asks the kernel six times for each message; the connection's plain read asks once.
+        connection: Any = client.connection_pool.make_connection()
         try:
-            with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-                channel.subscribe(*self._channels)
-                self._cut_off = False
-                while not self._stopping.is_set():
-                    message = channel.get_message(timeout=_POLL_SECONDS)
-                    if message is not None:
-                        self._heard(str(message["data"]))
+            connection.send_command("SUBSCRIBE", *self._channels)
+            self._cut_off = False
+            quiet = 0
+            while not self._stopping.is_set():
+                try:
+                    message = connection.read_response(disconnect_on_error=False, push_request=True)
+                except redis.TimeoutError:
+                    quiet += 1
+                    _mind(connection, quiet)
+                    continue
+                quiet = 0
+                if message[0] == "message":
+                    self._heard(str(message[2]))
         finally:
+            connection.disconnect()
             client.close()
+
+
+def _mind(connection: Any, quiet: int) -> None:
+    """Find out whether a connection that was quiet for so many reads is still one. Raises ConnectionError where it is not."""
+    if quiet == _ASK_AFTER:
+        connection.send_command("PING", check_health=False)
+    elif quiet == 2 * _ASK_AFTER:
+        raise redis.ConnectionError("nothing came for long, not even the answer to a PING")

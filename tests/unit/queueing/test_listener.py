@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
+import time
 
 import pytest
 from factories import eventually
@@ -66,3 +67,36 @@ def test_without_a_redis_it_goes_on_trying_and_can_be_stopped(caplog):
 
 def test_it_may_be_stopped_before_it_was_started():
     Listener("redis://127.0.0.1:1/0", ("channel",), lambda _: None).stop()
+
+
+def test_a_redis_that_says_nothing_any_more_is_left_and_found_again(client, monkeypatch, redis_url, caplog):
+    # So its connections are asked for a sign of life after 0.3 s, and left after 0.6 s.
+    monkeypatch.setattr("faas.queueing.listener._POLL_SECONDS", 0.02)
+    said: queue.Queue[str] = queue.Queue()
+    listener = Listener(redis_url, ("channel",), said.put)
+    with caplog.at_level(logging.WARNING, "faas.queueing"):
+        listener.start()
+        try:
+            subscribed(client)
+            client.execute_command("CLIENT", "PAUSE", 3000, "ALL")
+            eventually(lambda: [one for one in caplog.records if "not even the answer" in one.getMessage()])
+            eventually(lambda: client.publish("channel", "again") == 1)
+            assert said.get(timeout=30) == "again"
+        finally:
+            listener.stop()
+
+
+def test_a_quiet_channel_stays_open_while_redis_answers(client, monkeypatch, redis_url, caplog):
+    monkeypatch.setattr("faas.queueing.listener._POLL_SECONDS", 0.1)
+    said: queue.Queue[str] = queue.Queue()
+    listener = Listener(redis_url, ("channel",), said.put)
+    with caplog.at_level(logging.WARNING, "faas.queueing"):
+        listener.start()
+        try:
+            subscribed(client)
+            time.sleep(4)
+            assert client.publish("channel", "still") == 1
+            assert said.get(timeout=30) == "still"
+        finally:
+            listener.stop()
+    assert not [one for one in caplog.records if one.name == "faas.queueing"]
