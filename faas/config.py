@@ -28,6 +28,7 @@ class Settings:
         database_url: `postgresql://…`, for psycopg2.
         redis_url: `redis://…` or `rediss://…`; the broker and the wake-up channel.
         server_patience: the head of a request has to be there after so long, and a body has to come at 4 KiB/s on the average after it.
+        server_invoke: `fast` answers the usual `POST /invoke` ahead of Flask; `flask` leaves every request to it.
         server_host, server_port: where the controller binds; loopback where `SERVER_ADDR` gives no host.
         allow_anonymous: calls without a key are taken on any address while no key was made; on a loopback address they are anyway.
         trusted_proxies: how many proxies in front of the controller add to X-Forwarded-For; 0 takes that header from nobody.
@@ -86,6 +87,7 @@ class Settings:
     metrics_functions: int
     tracing: bool
     server_patience: float
+    server_invoke: str
     log_level: str
     secrets_keys: tuple[str, ...] = field(default=(), repr=False)
 
@@ -151,6 +153,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_functions=env.integer("METRICS_FUNCTIONS", 100, 0, 10_000),
         tracing=_tracing(env),
         server_patience=env.number("SERVER_PATIENCE", 20.0, 1.0, 3600.0),
+        server_invoke=env.choice("SERVER_INVOKE", "fast", ("fast", "flask")),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         secrets_keys=env.keys("FAAS_SECRETS_KEY"),
     )

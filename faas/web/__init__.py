@@ -32,6 +32,7 @@ from faas.web import (
     stats_page,
     trigger,
 )
+from faas.web.front import Front
 
 
 def create_app(services: Services | None = None, settings: Settings | None = None) -> Flask:
@@ -77,6 +78,8 @@ def create_app(services: Services | None = None, settings: Settings | None = Non
         function_logs,
     ):
         app.register_blueprint(module.blueprint)
+    if settings is None or settings.server_invoke == "fast":
+        app.wsgi_app = Front(app)  # type: ignore[method-assign]
     return app
 
 

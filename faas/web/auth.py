@@ -5,6 +5,8 @@ An endpoint that is not named here takes the scope `admin`: a new one is closed 
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, Response, g, request
 
 from faas.domain.access import Caller, Scope
@@ -12,6 +14,7 @@ from faas.domain.ids import is_id
 from faas.domain.namespace import DEFAULT
 from faas.errors import Forbidden, RateLimited, Unauthorized
 from faas.queueing.rates import Rate
+from faas.services import Services
 from faas.web.context import services
 
 # What tells nothing that is worth a key: whether the platform works, how it is spoken to, how its pages look.
@@ -108,32 +111,45 @@ def require(scope: Scope) -> None:
 
 
 def _require(endpoint: str, scope: Scope) -> None:
+    admit(g, services(), endpoint, scope, _key(endpoint))
+
+
+def admit(state: Any, services: Services, endpoint: str, scope: Scope, key: str | None) -> None:
+    """Find out who calls, count the call, and ask for a scope.
+
+    Args:
+        state: what is known of the request at hand (Flask's `g`); gets `caller`, and `rate` where one is bounded.
+        key: see `bearer`.
+
+    Raises:
+        Unauthorized, Forbidden, RateLimited: the call may not be made.
+    """
     try:
         late_s = _LATE_S if endpoint == "metrics.scrape" else 0.0
-        g.caller = services().access.caller(_key(endpoint), late_s=late_s)
+        state.caller = caller = services.access.caller(key, late_s=late_s)
     except Unauthorized:
-        g.challenge = 'Basic realm="faas", charset="UTF-8"' if endpoint in _PAGES else "Bearer"
+        state.challenge = 'Basic realm="faas", charset="UTF-8"' if endpoint in _PAGES else "Bearer"
         raise
-    _count(g.caller)
-    if not g.caller.may(scope):
+    _count(state, services, caller)
+    if not caller.may(scope):
         raise Forbidden(f"The key lacks the scope {scope.value}.")
-    if endpoint in _PLATFORM and g.caller.bound is not None:
+    if endpoint in _PLATFORM and caller.bound is not None:
         raise Forbidden(f"That is about the whole platform: for keys of the namespace {DEFAULT!r}.")
 
 
-def _count(who: Caller) -> None:
+def _count(state: Any, services: Services, who: Caller) -> None:
     """Count a call against the limits of its key and of its namespace. Raises RateLimited."""
     if who.key_id is not None and who.requests_per_minute is not None:
-        _weigh(services().rates.hit(who.key_id, who.requests_per_minute), "key")
-    _weigh(services().quotas.count_request(who.namespace), "namespace")
+        _weigh(state, services.rates.hit(who.key_id, who.requests_per_minute), "key")
+    _weigh(state, services.quotas.count_request(who.namespace), "namespace")
 
 
-def _weigh(rate: Rate | None, whose: str) -> None:
+def _weigh(state: Any, rate: Rate | None, whose: str) -> None:
     if rate is None:
         return
     # The answer tells of the one that is used up first.
-    if "rate" not in g or rate.remaining < g.rate.remaining:
-        g.rate = rate
+    if "rate" not in state or rate.remaining < state.rate.remaining:
+        state.rate = rate
     if not rate.allowed:
         raise RateLimited(
             f"The {whose} may make {rate.limit} calls a minute. Try again in {rate.reset_s} s.", rate.reset_s
@@ -141,16 +157,22 @@ def _weigh(rate: Rate | None, whose: str) -> None:
 
 
 def _key(endpoint: str) -> str | None:
-    """The key that was sent; text that is no key where something else was. A key in the URL is not looked at: URLs are logged."""
+    """The key that was sent: as `bearer`, or as the password of a page."""
     given = request.headers.get("Authorization")
+    if endpoint in _PAGES and request.authorization is not None and request.authorization.type == "basic":
+        return request.authorization.password or ""
+    return bearer(given)
+
+
+def bearer(given: str | None) -> str | None:
+    """The key of an `Authorization`; text that is no key where something else was sent, None where nothing was.
+
+    A key in the URL is not looked at: URLs are logged.
+    """
     if given is None:
         return None
     kind, _, value = given.partition(" ")
-    if kind.lower() == "bearer":
-        return value.strip()
-    if kind.lower() == "basic" and endpoint in _PAGES and request.authorization is not None:
-        return request.authorization.password or ""
-    return ""
+    return value.strip() if kind.lower() == "bearer" else ""
 
 
 def _record(response: Response) -> Response:
@@ -165,9 +187,16 @@ def _record(response: Response) -> Response:
 
 
 def _tell_rate(response: Response) -> Response:
-    """What is left of the key's calls (draft-ietf-httpapi-ratelimit-headers-06)."""
-    if "rate" in g:
-        response.headers["RateLimit-Limit"] = str(g.rate.limit)
-        response.headers["RateLimit-Remaining"] = str(g.rate.remaining)
-        response.headers["RateLimit-Reset"] = str(g.rate.reset_s)
+    response.headers.update(rate_headers(g))
     return response
+
+
+def rate_headers(state: Any) -> dict[str, str]:
+    """What is left of the key's calls (draft-ietf-httpapi-ratelimit-headers-06). `state`: as for `admit`."""
+    if "rate" not in state:
+        return {}
+    return {
+        "RateLimit-Limit": str(state.rate.limit),
+        "RateLimit-Remaining": str(state.rate.remaining),
+        "RateLimit-Reset": str(state.rate.reset_s),
+    }

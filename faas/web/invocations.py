@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from flask import Blueprint, Response, g, stream_with_context
+from flask import Blueprint, Flask, Response, g, request, stream_with_context
 
 from faas.domain.ids import is_id
 from faas.domain.invocation import Page
@@ -24,21 +26,39 @@ blueprint = Blueprint("invocations", __name__)
 @blueprint.post("/invoke")
 def invoke() -> Response:
     """Accept an invocation, and hold the answer as long as `Prefer: wait` asks."""
-    key = query.idempotency_key()
-    wait = query.preferred_wait() or 0.0
+    status, headers, body = accept(g, request.headers.get, lambda: read_json(INVOKE_BODY_BYTES))
+    return render.answer(body, status, headers)
+
+
+def accept(
+    state: Any, header: Callable[[str], str | None], read: Callable[[], Any], app: Flask | None = None
+) -> tuple[int, dict[str, str], str]:
+    """What `POST /invoke` does, in Flask's context or without it.
+
+    Args:
+        state: what is known of the request at hand (Flask's `g`): `caller`; gets `invocation_id`.
+        header: gives one of the request's headers, None where it is not there.
+        read: gives the body's JSON value.
+        app: the application; the current one where it is left out.
+
+    Returns:
+        The answer's status, headers of its own, and body.
+    """
+    key = query.key_of(header("Idempotency-Key"))
+    wait = query.wait_of(header("Prefer") or "")
     began = time.monotonic()
-    new = replace(schemas.new_invocation(read_json(INVOKE_BODY_BYTES), key), namespace=caller().namespace)
-    accepted = services().invocations.invoke(new, wait_s=min(wait, SLICE_S))
+    new = replace(schemas.new_invocation(read(), key), namespace=state.caller.namespace)
+    accepted = services(app).invocations.invoke(new, wait_s=min(wait, SLICE_S))
     record = accepted.invocation
-    g.invocation_id = record.id
+    state.invocation_id = record.id
     headers = {"Location": f"/invocations/{record.id}"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
     if wait:
         headers["Preference-Applied"] = f"wait={wait:g}"
-        record = waited(record, wait - (time.monotonic() - began))
+        record = waited(record, wait - (time.monotonic() - began), app)
     status = 200 if wait and record.status.terminal else 202
-    return render.json_answer({"invocation_id": record.id, **render.invocation(record)}, status, headers)
+    return status, headers, render.text({"invocation_id": record.id, **render.invocation(record)})
 
 
 @blueprint.get("/invocations/<id_>")

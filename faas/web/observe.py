@@ -6,10 +6,12 @@ import logging
 import re
 import time
 from contextlib import ExitStack
+from typing import Any
 
 from flask import Flask, Response, g, request
 
 from faas.domain.ids import uuid7
+from faas.services.metrics import Metrics
 from faas.telemetry import tracing
 from faas.telemetry.logs import bind
 from faas.web.context import metrics
@@ -34,11 +36,41 @@ def install(app: Flask) -> None:
     app.teardown_request(_leave)
 
 
-def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
+def begin(state: Any, given: str) -> None:
+    """Number a request.
+
+    Args:
+        state: what is known of the request at hand (Flask's `g`).
+        given: its `X-Request-ID`, empty where there is none.
+    """
     # A foreign id is taken only in a form that is safe in logs and headers.
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid7()
-    g.began = time.monotonic()
+    state.request_id = given if _REQUEST_ID.fullmatch(given) else uuid7()
+    state.began = time.monotonic()
+
+
+def end(state: Any, metrics: Metrics, method: str, route: str | None, status: int) -> None:
+    """Count and log a request.
+
+    Args:
+        state: as for `begin`.
+        route: the rule that matched; None where none did.
+    """
+    seconds = time.monotonic() - state.began
+    metrics.answered(method, route, status, seconds)
+    fields = {
+        "request_id": state.request_id,
+        "method": method,
+        "route": route,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 1),
+    }
+    if "invocation_id" in state:
+        fields["invocation_id"] = state.invocation_id
+    _log.info("request", extra={"fields": fields})
+
+
+def _begin() -> None:
+    begin(g, request.headers.get("X-Request-ID", ""))
     # Every line that the services log for this request has its id.
     g.scope = ExitStack()
     traces = tracing.current()
@@ -55,21 +87,11 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    route, seconds = request.url_rule.rule if request.url_rule else None, time.monotonic() - g.began
-    metrics().answered(request.method, route, response.status_code, seconds)
+    route = request.url_rule.rule if request.url_rule else None
     if "trace" in g:
         g.trace.answered(request.method, route, response.status_code)
         response.headers["traceparent"] = g.trace.traceparent
-    fields = {
-        "request_id": g.request_id,
-        "method": request.method,
-        "route": route,
-        "status": response.status_code,
-        "duration_ms": round(seconds * 1000, 1),
-    }
-    if "invocation_id" in g:
-        fields["invocation_id"] = g.invocation_id
-    _log.info("request", extra={"fields": fields})
+    end(g, metrics(), request.method, route, response.status_code)
     return response
 
 

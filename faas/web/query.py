@@ -108,8 +108,12 @@ def wait() -> float:
 
 
 def preferred_wait() -> float:
-    """`wait` of `Prefer` (RFC 7240) in seconds, at most 60; 0 where there is no usable one."""
-    header = request.headers.get("Prefer", "")
+    """`wait` of the request's `Prefer`, see `wait_of`."""
+    return wait_of(request.headers.get("Prefer", ""))
+
+
+def wait_of(header: str) -> float:
+    """`wait` of a `Prefer` (RFC 7240) in seconds, at most 60; 0 where there is no usable one."""
     at = 0
     while at < len(header) and (match := _PREFERENCE.match(header, at)):
         at = match.end()
@@ -121,12 +125,16 @@ def preferred_wait() -> float:
 
 
 def idempotency_key() -> str | None:
-    """`Idempotency-Key`, None when it is not there.
+    """The request's `Idempotency-Key`, see `key_of`."""
+    return key_of(request.headers.get("Idempotency-Key"))
+
+
+def key_of(value: str | None) -> str | None:
+    """An `Idempotency-Key` as it may be; None when it is not there.
 
     Raises:
         Invalid: it is not 1 to 255 printable ASCII characters.
     """
-    value = request.headers.get("Idempotency-Key")
     if value is not None and not _KEY.fullmatch(value):
         raise Invalid({"Idempotency-Key": ["Must be 1 to 255 printable ASCII characters."]})
     return value

@@ -16,14 +16,26 @@ from faas.domain.invocation import Invocation, Page
 from faas.domain.secret import SecretRecord
 
 T = TypeVar("T")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def json_answer(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
 ) -> Response:
-    """An answer with a JSON body. ASCII, so that every client reads it whatever it takes for the encoding."""
-    body = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """An answer with a JSON body."""
+    return answer(text(value), status, headers, media_type)
+
+
+def answer(
+    body: str, status: int = 200, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
+) -> Response:
+    """An answer whose body is JSON already."""
     return Response(body, status, dict(headers or {}), content_type=media_type)
+
+
+def text(value: Any) -> str:
+    """A value in JSON. ASCII, so that every client reads it whatever it takes for the encoding."""
+    return _ENCODER.encode(value)
 
 
 def page(found: Page[T], show: Callable[[T], dict[str, Any]], **more: Any) -> Response:

@@ -48,6 +48,7 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _MOST_ERRORS = 50
 _LONGEST_KEY = 100
 BATCH_ITEMS = 1000
+FUNCTION_CHARACTERS = 200
 
 
 class RetrySchema(Schema):
@@ -132,7 +133,9 @@ class InvokeSchema(Schema):
     """The body of `POST /invoke`."""
 
     function_id = Text(
-        200, required=True, document={"description": "The function's id or its name.", "example": "hello"}
+        FUNCTION_CHARACTERS,
+        required=True,
+        document={"description": "The function's id or its name.", "example": "hello"},
     )
     payload = Anything(
         document={"description": "Any JSON, at most 6 MiB; null when left out.", "example": {"name": "FaaS"}}
@@ -189,7 +192,9 @@ class ReplaySchema(Schema):
         required=True,
         document={"description": "Only those that ended so."},
     )
-    function_id = Text(200, document={"description": "Only those of the function with this id or name."})
+    function_id = Text(
+        FUNCTION_CHARACTERS, document={"description": "Only those of the function with this id or name."}
+    )
     batch_id = Text(36, document={"format": "uuid", "description": "Only those of a batch."})
     after = Instant(timedelta(days=1), document={"description": "Only those accepted from then on."})
     before = Instant(timedelta(days=1), document={"description": "Only those accepted before then."})
@@ -303,7 +308,7 @@ def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
         NotFound: no function can have such a reference.
         TooLarge: the payload is.
     """
-    return _invocation(_load(INVOKE, body), idempotency_key, body)
+    return _invocation(_plain(body) or _load(INVOKE, body), idempotency_key, body)
 
 
 def new_batch(body: Any, idempotency_key: str | None) -> NewBatch:
@@ -354,6 +359,16 @@ def new_namespace(body: Any) -> str:
 def quotas(body: Any) -> Quotas:
     """What `PUT /namespaces/{namespace}` asks for. Raises Invalid."""
     return Quotas(**_load(QUOTAS, body))
+
+
+def _plain(body: Any) -> dict[str, Any] | None:
+    """The fields of a body with no more than most have, at a tenth of the schema's cost; None where it is for the schema to say what is wrong."""
+    if not isinstance(body, dict) or not body.keys() <= {"function_id", "payload"}:
+        return None
+    function = body.get("function_id")
+    if not isinstance(function, str) or len(function) > FUNCTION_CHARACTERS:
+        return None
+    return {"function_id": function, "payload": body.get("payload")}
 
 
 def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:
