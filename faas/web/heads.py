@@ -78,6 +78,8 @@ class Following(RequestParser):  # type: ignore[misc]
         self._constant = {name: environ[name] for name in _CONSTANT if name in environ}
         self._constant["wsgi.url_scheme"] = "https" if self.cfg.is_ssl else "http"
         self._gunicorns = _GUNICORNS | set(self.cfg.secure_scheme_headers)
+        # Who calls again and again sends the same head again and again.
+        self._last: tuple[bytes, dict[str, Any]] = (b"", {})
 
     def finish_body(self, *args: Any, **kwargs: Any) -> bool:
         """Whether nothing of the last request's body is left on the connection; takes off what is."""
@@ -102,6 +104,9 @@ class Following(RequestParser):  # type: ignore[misc]
     next = __next__
 
     def _usual(self, data: bytes) -> Usual | None:
+        head, known = self._last
+        if head and data.startswith(head):
+            return self._with_body(known.copy(), data[len(head) :])
         match = _HEAD.match(data)
         # So no line is over the limit of one either.
         if match is None or match.end() > min(self.cfg.limit_request_line, self.cfg.limit_request_field_size):
@@ -118,6 +123,7 @@ class Following(RequestParser):  # type: ignore[misc]
             "QUERY_STRING": query,
             "RAW_URI": path if match[3] is None else f"{path}?{query}",
         }
+        self._last = (match[0], environ.copy())
         return self._with_body(environ, data[match.end() :])
 
     def _fields(self, text: str) -> dict[str, str] | None:

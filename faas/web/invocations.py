@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request, stream_with_context
@@ -47,7 +46,7 @@ def accept(
     key = query.key_of(header("Idempotency-Key"))
     wait = query.wait_of(header("Prefer") or "")
     began = time.monotonic()
-    new = replace(schemas.new_invocation(read(), key), namespace=state.caller.namespace)
+    new = schemas.new_invocation(read(), key, state.caller.namespace)
     accepted = services(app).invocations.invoke(new, wait_s=min(wait, SLICE_S))
     record = accepted.invocation
     state.invocation_id = record.id

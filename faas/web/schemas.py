@@ -16,7 +16,7 @@ from faas.domain.access import Scope
 from faas.domain.function import Network, Retry, Runtime, Spec
 from faas.domain.ids import is_id
 from faas.domain.invocation import TERMINAL
-from faas.domain.namespace import Quotas
+from faas.domain.namespace import DEFAULT, Quotas
 from faas.domain.secret import Secret
 from faas.errors import Invalid, NotFound, TooLarge
 from faas.services.requests import FunctionChanges, NewBatch, NewFunction, NewInvocation, Replay, ReplayMany
@@ -300,15 +300,18 @@ def secret_value(body: Any) -> Secret:
     return value
 
 
-def new_invocation(body: Any, idempotency_key: str | None) -> NewInvocation:
+def new_invocation(body: Any, idempotency_key: str | None, namespace: str = DEFAULT) -> NewInvocation:
     """What `POST /invoke` asks for.
+
+    Args:
+        namespace: whose function it is.
 
     Raises:
         Invalid: the fields that are wrong.
         NotFound: no function can have such a reference.
         TooLarge: the payload is.
     """
-    return _invocation(_plain(body) or _load(INVOKE, body), idempotency_key, body)
+    return _invocation(_plain(body) or _load(INVOKE, body), idempotency_key, body, namespace)
 
 
 def new_batch(body: Any, idempotency_key: str | None) -> NewBatch:
@@ -371,7 +374,9 @@ def _plain(body: Any) -> dict[str, Any] | None:
     return {"function_id": function, "payload": body.get("payload")}
 
 
-def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) -> NewInvocation:
+def _invocation(
+    data: dict[str, Any], idempotency_key: str | None, body: Any, namespace: str = DEFAULT
+) -> NewInvocation:
     if not is_reference(data["function_id"]):
         raise NotFound("There is no such function.")
     return NewInvocation(
@@ -384,6 +389,7 @@ def _invocation(data: dict[str, Any], idempotency_key: str | None, body: Any) ->
         delay_ms=data.get("delay_ms"),
         run_at=data.get("run_at"),
         expires_ms=data.get("expires_in_ms"),
+        namespace=namespace,
     )
 
 
