@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from faas.db import cursors
-from faas.db.database import Database, Transaction
+from faas.db import arrays, cursors
+from faas.db.database import Database, Statement, Transaction
 from faas.db.prepared import Prepared
 from faas.domain.ids import is_id
 from faas.domain.invocation import Invocation, Page, Status
@@ -26,20 +26,34 @@ _IN_NAMESPACE = "function_id IN (SELECT f.id FROM functions f WHERE f.namespace 
 _IN_FUNCTIONS = """id IN (SELECT l.id FROM functions f CROSS JOIN LATERAL (
         SELECT n.id FROM invocations n WHERE n.function_id = f.id {after} ORDER BY n.id DESC LIMIT %(limit)s) l
     WHERE f.namespace = %(namespace)s ORDER BY l.id DESC LIMIT %(limit)s)"""
+# Of each argument: its type, and how a list of them is written.
+_ARGUMENTS: tuple[tuple[str, Callable[[Iterable[Any]], str]], ...] = (
+    ("uuid", arrays.plain),
+    ("uuid", arrays.plain),
+    ("text", arrays.texts),
+    ("text", arrays.texts),
+    ("text", arrays.texts),
+    ("integer", arrays.plain),
+    ("text", arrays.texts),
+    ("bytea", arrays.binary),
+    ("bigint", arrays.plain),
+    ("timestamptz", arrays.plain),
+    ("bigint", arrays.plain),
+    ("uuid", arrays.plain),
+    ("uuid", arrays.plain),
+    ("integer", arrays.plain),
+    ("text", arrays.texts),
+)
+_NAMES = ", ".join(f"a{n}" for n in range(len(_ARGUMENTS)))
+# The rows are taken in the order in which they are written here.
+_ACCEPT_ALL = f"""SELECT {_VERDICT} FROM unnest({", ".join(f"%s::{kind}[]" for kind, _ in _ARGUMENTS)}) WITH ORDINALITY AS v ({_NAMES}, n)
+    CROSS JOIN LATERAL faas_accept({_NAMES}) f ORDER BY v.n"""
+_ACCEPT_MANY = Prepared("faas_accept_many", ", ".join(f"{kind}[]" for kind, _ in _ARGUMENTS), _ACCEPT_ALL)
 _ACCEPT = Prepared(
     "faas_accept",
-    "uuid, uuid, text, text, text, integer, text, bytea, bigint, timestamptz, bigint, uuid, uuid, integer, text",
-    f"SELECT {_VERDICT} FROM faas_accept({', '.join(['%s'] * 15)}) f",
+    ", ".join(kind for kind, _ in _ARGUMENTS),
+    f"SELECT {_VERDICT} FROM faas_accept({', '.join(['%s'] * len(_ARGUMENTS))}) f",
 )
-
-# The rows are taken in the order in which they are written here.
-_ACCEPT_ALL = f"""
-    SELECT {_VERDICT} FROM (VALUES {{rows}}) AS v (id, function, name, payload, headers, timeout_ms, key, fingerprint, delay_ms, run_at, expires_ms,
-        batch_id, replay_of, revision, namespace)
-    CROSS JOIN LATERAL faas_accept(v.id, v.function, v.name, v.payload, v.headers, v.timeout_ms, v.key, v.fingerprint, v.delay_ms, v.run_at,
-        v.expires_ms, v.batch_id, v.replay_of, v.revision, v.namespace) f"""
-_ROW = """(%s::uuid, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::bytea, %s::bigint, %s::timestamptz, %s::bigint,
-    %s::uuid, %s::uuid, %s::integer, %s::text)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +134,17 @@ def accept(database: Database, new: Submission) -> Acceptance:
 def accept_many(database: Database, several: Sequence[Submission]) -> list[Acceptance]:
     """Accept invocations of one function in one statement, each by itself: what is refused is the other's loss alone. Committed when this returns."""
     with database.autocommit("accept") as tx:
-        return accept_all(tx, several)
+        return _accept_all(tx, _ACCEPT_MANY, several)
 
 
 def accept_all(tx: Transaction, several: Sequence[Submission]) -> list[Acceptance]:
     """The same as a part of a transaction. The slots of their functions are locked in the order in which they are given."""
-    parameters = tuple(value for one in several for value in one.parameters())
-    rows = tx.rows(_ACCEPT_ALL.format(rows=", ".join([_ROW] * len(several))), parameters)
+    return _accept_all(tx, _ACCEPT_ALL, several)
+
+
+def _accept_all(tx: Transaction, sql: Statement, several: Sequence[Submission]) -> list[Acceptance]:
+    columns = zip(*(one.parameters() for one in several), strict=True)
+    rows = tx.rows(sql, [write(column) for (_, write), column in zip(_ARGUMENTS, columns, strict=True)])
     return [_acceptance(row, one) for row, one in zip(rows, several, strict=True)]
 
 
