@@ -32,13 +32,21 @@ class Listener:
 
     def __init__(self, url: str, channels: Sequence[str], heard: Callable[[str], None]) -> None:
         self._url, self._channels, self._heard = url, tuple(channels), heard
-        self._stopping = threading.Event()
+        self._stopping, self._ready = threading.Event(), threading.Event()
         self._cut_off = False
         self._thread = threading.Thread(target=self._run, name=f"listen {self._channels[0]}", daemon=True)
 
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Whether it listens, at once or within so many seconds: what is said from then on is heard, as long as the connection holds."""
+        return self._ready.wait(seconds)
+
+    def leave(self) -> None:
+        """Stop some time soon; from its own thread, too."""
+        self._stopping.set()
 
     def stop(self) -> None:
         """Stop, and wait for the thread."""
@@ -75,7 +83,10 @@ class Listener:
                 quiet = 0
                 if message[0] == "message":
                     self._heard(str(message[2]))
+                elif message[0] == "subscribe" and message[2] == len(self._channels):
+                    self._ready.set()
         finally:
+            self._ready.clear()
             connection.disconnect()
             client.close()
 

@@ -36,7 +36,7 @@ def live(
     Raises:
         NotFound: there is no such invocation. DatabaseDown.
     """
-    with waiters.watch(invocation_id) as watch, Feed(redis_url, invocation_id) as feed:
+    with waiters.watch(invocation_id) as watch, waiters.all_ends(), Feed(redis_url, invocation_id) as feed:
         yield from _Follower(database, feed, watch, invocation_id, position).run()
 
 

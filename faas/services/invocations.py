@@ -51,12 +51,12 @@ class Invocations:
         if wait_s <= 0:
             return self._accept(invocation_id, new)
         # Watched before it is published: so its end can't be missed, and no look into the database is needed before the last.
-        with self._waiters.watch(invocation_id) as watch:
+        with self._waiters.watch(invocation_id, for_reply=True) as watch:
             accepted = self._accept(invocation_id, new, self._waiters.channel)
             if accepted.replayed:
                 return accepted
             try:
-                self._waiters.until_terminal(invocation_id, watch, wait_s)
+                self._waiters.until_answered(invocation_id, watch, wait_s)
                 if watch.reply is not None:
                     return Accepted(reply.record(accepted.invocation, watch.reply), replayed=False)
                 return Accepted(self.get(invocation_id), replayed=False)

@@ -56,6 +56,19 @@ def test_it_comes_back_after_its_connection_was_killed_and_warns_once_for_each_o
     assert len([one for one in caplog.records if "cut off" in one.message]) <= 2
 
 
+def test_it_says_when_it_listens(client, redis_url):
+    said: queue.Queue[str] = queue.Queue()
+    listener = Listener(redis_url, ("channel", "another"), said.put)
+    assert not listener.wait_ready(0)
+    listener.start()
+    assert listener.wait_ready(30)
+    assert client.publish("another", "at once") == 1
+    assert said.get(timeout=30) == "at once"
+    listener.leave()
+    eventually(lambda: not listener._thread.is_alive())
+    assert not listener.wait_ready(0)
+
+
 def test_without_a_redis_it_goes_on_trying_and_can_be_stopped(caplog):
     listener = Listener(f"redis://127.0.0.1:{free_port()}/0", ("channel",), lambda _: None)
     with caplog.at_level(logging.WARNING, "faas.queueing"):
