@@ -73,6 +73,9 @@ DECLARE
     v_done integer[];
     v_number integer;
     v_living boolean;
+    v_free integer;
+    v_missed integer;
+    v_next uuid[];
     v_one record;
 BEGIN
     next := '{}';
@@ -91,7 +94,7 @@ BEGIN
         END LOOP;
         IF v_final > 0 THEN
             -- Locks the slots, before any invocation.
-            UPDATE slots SET used = used - v_final WHERE function_id = v_function;
+            UPDATE slots SET used = used - v_final WHERE function_id = v_function RETURNING capacity - used INTO v_free;
             v_living := FOUND;
             ended_at := clock_timestamp();
             IF v_first = v_last THEN
@@ -124,17 +127,31 @@ BEGIN
                 applied[v_number] := true;
                 new_status[v_number] := p_status[v_number];
             END LOOP;
-            IF v_living AND coalesce(cardinality(v_done), 0) < v_final THEN
-                UPDATE slots SET used = greatest(used + v_final - coalesce(cardinality(v_done), 0), 0) WHERE function_id = v_function;
+            v_missed := v_final - coalesce(cardinality(v_done), 0);
+            IF v_living AND v_missed > 0 THEN
+                UPDATE slots SET used = greatest(used + v_missed, 0) WHERE function_id = v_function;
+                v_free := v_free - v_missed;
             END IF;
-            IF v_living THEN
-                -- Ordered as `faas_admit` has it, so that it comes by the same index.
+            v_next := '{}';
+            IF v_living AND v_free > 0 THEN
+                -- Ordered so that it comes by the index of who waits, and by it alone.
                 PERFORM 1 FROM invocations i
                 WHERE i.function_id = v_function AND i.status = 'queued' AND i.admitted_at IS NULL AND i.due_at <= ended_at
                 ORDER BY i.due_at, i.id LIMIT 1;
                 IF FOUND THEN
-                    next := next || ARRAY(SELECT faas_admit(v_function));
+                    -- What `faas_admit` does, with the slots locked already. Most ends find nobody, and looking is cheaper than locking.
+                    v_next := ARRAY(
+                        SELECT i.id FROM invocations i
+                        WHERE i.function_id = v_function AND i.status = 'queued' AND i.admitted_at IS NULL AND i.due_at <= ended_at
+                          AND (i.expires_at IS NULL OR i.attempts > 0 OR i.expires_at > ended_at)
+                        ORDER BY i.due_at, i.id LIMIT v_free FOR UPDATE SKIP LOCKED
+                    );
                 END IF;
+            END IF;
+            IF cardinality(v_next) > 0 THEN
+                UPDATE invocations i SET admitted_at = ended_at, published_at = ended_at WHERE i.id = ANY (v_next);
+                UPDATE slots SET used = used + cardinality(v_next) WHERE function_id = v_function;
+                next := next || v_next;
             END IF;
         END IF;
         IF v_final < v_last - v_first + 1 THEN

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from factories import function, invocation, worker
+from factories import function, invocation, slots, worker
 
 from faas.db import attempts
 from faas.db.attempts import AttemptEnd
@@ -84,3 +86,38 @@ def test_a_worker_that_is_not_known_claims_nothing(database, portion):
     mine = function(database, max_concurrency=10)
     ids = [invocation(database, mine.id).id for _ in range(portion)]
     assert attempts.claim_many(database, ids, "nobody") == {}
+
+
+@pytest.mark.parametrize("portion", [1, 3])
+def test_ends_admit_as_many_as_they_make_room_for_and_the_oldest_first(database, portion):
+    mine, by = function(database, max_concurrency=4), worker(database)
+    ids = [invocation(database, mine.id).id for _ in range(12)]
+    running = ids[:4]
+    attempts.claim_many(database, running, by)
+    seen = []
+    while running:
+        done, next_ids = attempts.finish(database, [end_of(mine.id, one) for one in running[:portion]])
+        assert all(one.applied for one in done)
+        running = running[portion:] + next_ids
+        seen += next_ids
+        assert slots(database, mine.id) == (len(running), 4)
+        if next_ids:
+            assert set(attempts.claim_many(database, next_ids, by)) == set(next_ids)
+    assert seen == ids[4:]
+
+
+def test_an_end_that_is_refused_admits_nobody_and_what_has_expired_is_passed_over(database):
+    mine, by = function(database, max_concurrency=1), worker(database)
+    first, second = (invocation(database, mine.id).id for _ in range(2))
+    late = invocation(database, mine.id, expires_ms=1).id
+    attempts.claim_many(database, [first], by)
+    stale = AttemptEnd(mine.id, first, 7, Status.SUCCEEDED)
+    done, admitted = attempts.finish(database, [stale])
+    assert ([one.applied for one in done], admitted, slots(database, mine.id)) == ([False], [], (1, 1))
+    # One that counts and one that does not, in one go: one place is free.
+    assert attempts.finish(database, [end_of(mine.id, first), stale])[1] == [second]
+    attempts.claim_many(database, [second], by)
+    time.sleep(0.01)
+    assert attempts.finish(database, [end_of(mine.id, second)])[1] == []
+    assert slots(database, mine.id) == (0, 1)
+    assert late not in attempts.claim_many(database, [late], by)
