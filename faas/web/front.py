@@ -79,10 +79,10 @@ def _usual(environ: dict[str, Any]) -> bytes | None:
     """The body of a request that is all here and has nothing that needs a look; None for every other."""
     stream = environ["wsgi.input"]
     if (
-        environ["PATH_INFO"] != _PATH
+        environ.get("PATH_INFO") != _PATH
         or environ["REQUEST_METHOD"] != "POST"
         or environ.get("CONTENT_TYPE") != "application/json"
-        or environ["SCRIPT_NAME"]
+        or environ.get("SCRIPT_NAME")
         or type(stream) is not io.BytesIO
         or "HTTP_CONTENT_ENCODING" in environ
         or "HTTP_TRANSFER_ENCODING" in environ
