@@ -32,8 +32,8 @@ _STATUSES = {
 _OURS = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
 
 
-# A client that asks for one thing after another does so within this.
-_NEXT_REQUEST_MS = 20
+# A client that asks for one thing after another does so within this, on a busy machine too.
+_NEXT_REQUEST_MS = 100
 
 
 class Log(Logger):  # type: ignore[misc]
@@ -53,6 +53,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # Half of the threads stay for those who come.
         self._may_stay = threading.Semaphore(self.cfg.threads // 2)
+
+    def init_process(self) -> None:
+        """Serve. In this process the settings don't change, and gunicorn looks each up in several steps, several times for each request."""
+        settings: dict[str, Any] = self.cfg.__dict__
+        settings.update({name: one.get() for name, one in self.cfg.settings.items()})
+        super().init_process()
 
     def handle(self, conn: Any) -> Any:
         """The requests of a connection that follow each other closely, in one thread: gunicorn's own way through its main loop, and through another
