@@ -37,8 +37,9 @@ _CONSTANT = (
     "REMOTE_ADDR",
     "REMOTE_PORT",
 )
-# A body that is sent apart from its head comes just after it.
+# A body that is sent apart from its head comes just after it. Room for so much of it is made at once, whatever length it claims to have.
 _BODY_MS = 5
+_BODY_BYTES = 1024 * 1024
 
 
 class Usual:
@@ -160,7 +161,7 @@ class Following(RequestParser):  # type: ignore[misc]
         """What comes within a moment."""
         poller = select.poll()
         poller.register(self.unreader.sock, select.POLLIN)
-        return bytes(self.unreader.sock.recv(most)) if poller.poll(_BODY_MS) else b""
+        return bytes(self.unreader.sock.recv(min(most, _BODY_BYTES))) if poller.poll(_BODY_MS) else b""
 
 
 @lru_cache(maxsize=1000)

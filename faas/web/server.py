@@ -84,6 +84,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Whether the next request of a kept connection begins within a moment."""
         if not self.alive:
             return False
+        if conn.parser.unreader.buf.getvalue():
+            # Sent together with the last one: nothing more needs to come.
+            return True
         poller = select.poll()
         poller.register(conn.sock, select.POLLIN)
         return bool(poller.poll(_NEXT_REQUEST_MS))

@@ -196,3 +196,30 @@ def test_a_body_that_comes_in_pieces_is_whole():
         theirs.sendall(BODY[4:] + OPENING)
         assert request.body.read() == BODY
         assert next(parser).environ["PATH_INFO"] == "/health/live"
+
+
+def test_no_memory_is_taken_for_a_length_that_is_only_claimed():
+    cfg, asked = config(), []
+    ours, theirs = socket.socketpair()
+
+    class Asked:
+        def fileno(self):
+            return ours.fileno()
+
+        def recv(self, most):
+            asked.append(most)
+            return ours.recv(most)
+
+    with closing(ours), closing(theirs):
+        theirs.sendall(OPENING)
+        first = RequestParser(cfg, ours, CLIENT)
+        parser = Following(first, environ_of(next(first), ours, cfg))
+        theirs.sendall(b"POST /invoke HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n")
+        # The head by itself, then the first byte of the body.
+        parser.unreader.unread(ours.recv(65536))
+        theirs.sendall(b"{")
+        parser.unreader.sock = Asked()
+        request = next(parser)
+        assert isinstance(request, Usual)
+        assert not request.is_read
+        assert max(asked) <= 1024 * 1024

@@ -109,6 +109,17 @@ def test_requests_that_are_sent_at_once_are_answered_in_turn(port):
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"404"]
 
 
+def test_requests_that_are_sent_at_once_are_not_waited_for(port):
+    one = b"GET /health/live HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        assert raw(port, one % b"" * 40, one % b"Connection: close\r\n").count(b"HTTP/1.1 200") == 41
+        took.append(time.monotonic() - began)
+    # A wait for what is there already would be a tenth of a second for each.
+    assert min(took) < 3
+
+
 def test_more_kept_connections_than_threads_that_stay_with_one_are_all_served(port):
     # 600 threads, half of which may wait for what a client asks next.
     with ExitStack() as stack:
