@@ -12,7 +12,7 @@ from faas.errors import DatabaseDown, PlatformError
 from faas.queueing import names
 from faas.queueing.listener import Listener
 from faas.worker.context import Context, is_of_platform
-from faas.worker.running import Reason
+from faas.worker.running import Reason, Running
 
 log = logging.getLogger("faas.worker")
 
@@ -20,6 +20,8 @@ _BEAT_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
 # Longer than an end that waits for PostgreSQL pauses between two tries.
 _STRAY_SECONDS = 10.0
+# Several beats: what has just ended is still held for a moment.
+_UNCLAIMED_SECONDS = 3.0
 
 
 class Keeper:
@@ -30,6 +32,8 @@ class Keeper:
         self._stopping = threading.Event()
         # Since when (monotonic) a claim has been seen that nobody here holds, by id and attempt.
         self._strays: dict[tuple[str, int], float] = {}
+        # The other way round: attempts that run here without their claims, and since when; by their `id`, which is theirs as long as they are here.
+        self._unclaimed: dict[int, tuple[Running, float]] = {}
         self._cancels = Listener(context.settings.redis_url, (names.CANCEL,), self._cancel)
         self._threads = [
             threading.Thread(target=self._beat_on, name="lease", daemon=True),
@@ -84,6 +88,7 @@ class Keeper:
             if one.cancel:
                 self._cancel(one.invocation_id)
         self._end_strays(claimed)
+        self._stop_unclaimed(claimed)
         context.usage.write()
 
     def _end_strays(self, claimed: list[Claimed]) -> None:
@@ -100,6 +105,20 @@ class Keeper:
                 log.warning("claimed and not running here", extra={"fields": {"invocation_id": key[0]}})
                 one = found[key]
                 context.endings.lose(one.function_id, one.invocation_id, one.attempt, one.platform_failures)
+
+    def _stop_unclaimed(self, claimed: list[Claimed]) -> None:
+        """Stop what runs here without a claim: a crash of PostgreSQL took it back (decision 19), and whoever claims it next runs it beside this one."""
+        now, taken = time.monotonic(), {(one.invocation_id, one.attempt) for one in claimed}
+        self._unclaimed = {
+            id(one): self._unclaimed.get(id(one), (one, now))
+            for one in self._context.running.everyone()
+            if (one.claim.invocation_id, one.claim.attempt) not in taken
+        }
+        for one, since in self._unclaimed.values():
+            if now - since > _UNCLAIMED_SECONDS and one.reason is None:
+                fields = {"invocation_id": one.claim.invocation_id}
+                log.warning("its claim is gone, and it is given up", extra={"fields": fields})
+                one.stop(Reason.LOST)
 
     def _cancel(self, invocation_id: str) -> None:
         self._context.running.stop(invocation_id, Reason.CANCELLED)

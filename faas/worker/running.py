@@ -65,7 +65,11 @@ class RunningSet:
         """An attempt that begins."""
         running = Running(claim)
         with self._lock:
+            before = self._running.get(claim.invocation_id)
             self._running[claim.invocation_id] = running
+        if before is not None:
+            # It has just ended, or a crash of PostgreSQL took its claim back (decision 19): its end would be taken for this one's.
+            before.stop(Reason.LOST)
         return running
 
     def remove(self, running: Running) -> None:
@@ -97,15 +101,17 @@ class RunningSet:
 
     def stop_all(self, reason: Reason) -> None:
         """Stop all."""
-        with self._lock:
-            everyone = list(self._running.values())
-        for running in everyone:
+        for running in self.everyone():
             running.stop(reason)
+
+    def everyone(self) -> list[Running]:
+        """All attempts that run here now."""
+        with self._lock:
+            return list(self._running.values())
 
     def held(self) -> set[tuple[str, int]]:
         """What runs here: id and attempt."""
-        with self._lock:
-            return {(one.claim.invocation_id, one.claim.attempt) for one in self._running.values()}
+        return {(one.claim.invocation_id, one.claim.attempt) for one in self.everyone()}
 
     def __len__(self) -> int:
         return len(self._running)

@@ -80,6 +80,31 @@ def test_a_claim_that_never_came_to_run_is_ended_by_its_living_worker(bench, mon
     assert list(opened._strays) == [(stray.invocation_id, 1)]
 
 
+def test_what_runs_without_its_claim_is_given_up(bench):
+    context = bench.context
+    opened = Keeper(context)
+    made = function(context.database, max_concurrency=10)
+    lost, kept = (claimed(context.database, made.id, context.incarnation) for _ in range(2))
+    with context.running.enter(lost) as gone, context.running.enter(kept) as stays:
+        # As a crash of PostgreSQL leaves it that came before the claim was on the disk.
+        run_sql(
+            context.database,
+            "UPDATE invocations SET status = 'queued', attempts = 0, worker_id = NULL WHERE id = %s",
+            lost.invocation_id,
+        )
+        opened._beat()
+        # What has just ended looks the same for a moment.
+        assert not gone.cancel.requested
+        opened._unclaimed = {key: (one, since - 3600) for key, (one, since) in opened._unclaimed.items()}
+        opened._beat()
+        assert (gone.reason, gone.cancel.requested) == (Reason.LOST, True)
+        assert not stays.cancel.requested
+        assert invocations.status(context.database, lost.invocation_id) is Status.QUEUED
+        assert invocations.status(context.database, kept.invocation_id) is Status.RUNNING
+    opened._beat()
+    assert opened._unclaimed == {}
+
+
 def test_an_attempt_that_is_just_being_ended_is_no_stray(bench):
     context = bench.context
     opened = Keeper(context)

@@ -33,3 +33,13 @@ def test_a_later_attempt_of_the_same_invocation_stays_when_the_earlier_leaves():
         running.stop(first.invocation_id, Reason.CANCELLED)
         assert one.reason is Reason.CANCELLED
         assert running.held() == {(first.invocation_id, 2)}
+
+
+def test_an_attempt_that_begins_again_stops_the_one_whose_claim_was_lost():
+    running = RunningSet()
+    lost = running.add(factories.claim())
+    again = running.add(lost.claim)
+    assert (lost.reason, lost.cancel.requested) == (Reason.LOST, True)
+    assert (again.reason, again.cancel.requested) == (None, False)
+    running.remove(lost)
+    assert running.get(lost.claim.invocation_id) is again
