@@ -58,7 +58,8 @@ class Listener:
         while not self._stopping.is_set():
             try:
                 self._listen()
-            except (redis.RedisError, OSError) as error:
+            # The last is for what is no text: others may publish in this Redis, too, and nobody would start this thread again.
+            except (redis.RedisError, OSError, ValueError) as error:
                 # Once for each outage, not once for each attempt.
                 level = logging.DEBUG if self._cut_off else logging.WARNING
                 log.log(level, "listening to %s was cut off: %s", self._channels[0], error)

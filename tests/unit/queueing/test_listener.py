@@ -44,6 +44,13 @@ def test_what_is_said_is_heard_in_order(client, heard):
     assert heard.empty()
 
 
+def test_what_is_no_text_does_not_end_it(client, heard):
+    subscribed(client)
+    client.publish("channel", b"\xff\xfe")
+    eventually(lambda: client.publish("channel", "again") == 1 and not heard.empty())
+    assert heard.get(timeout=30) == "again"
+
+
 def test_it_comes_back_after_its_connection_was_killed_and_warns_once_for_each_outage(client, heard, caplog):
     subscribed(client)
     for outage in itertools.count(1):
