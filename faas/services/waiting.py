@@ -1,4 +1,4 @@
-"""Waiting for invocations to end: woken over Redis by whoever ends them, through one listener for each process."""
+"""Waiting for invocations to end: woken over Redis by whoever ends them, through two listeners for each process at most."""
 
 from __future__ import annotations
 

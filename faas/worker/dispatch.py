@@ -2,7 +2,7 @@
 
 Messages queue here until there is room for a call; then as many as there is room for are claimed in one statement, and only what could be claimed goes
 on: by the lane where a warm sandbox is idle, else through Celery's own strategy, request and tracer, with its claim in hand. A lone message is
-claimed at once: nothing waits for a batch.
+claimed at once, and so is one whose answer somebody waits for; in a stream of others a batch is waited for, for some milliseconds.
 
 `WORKER_DISPATCH=stock` leaves all of it out: then each message goes to a thread, which claims for itself.
 """
