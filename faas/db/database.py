@@ -107,14 +107,16 @@ class Transaction:
         return self._cursor
 
     def _give_back(self, error: BaseException | None) -> None:
-        if isinstance(error, _BREAKING):
+        if _is_breaking(error):
+            if type(error) is psycopg2.DatabaseError:
+                self._connection.driver.close()
             self._pool.broken(self._connection)
         self._cursor.close()
         self._pool.give(self._connection)
 
     def _raise_as_ours(self, error: BaseException) -> None:
         """The driver's errors come out as ours. Those of a statement stay what they are: they are bugs of ours."""
-        if isinstance(error, _BREAKING):
+        if _is_breaking(error):
             self._counts.add(DATABASE_FAILURES)
             raise DatabaseDown(f"PostgreSQL does not answer: {_first_line(error)}") from error
         if isinstance(error, psycopg2.Error) and error.pgcode in _NO_SUCH_TABLE:
@@ -219,6 +221,12 @@ def _maker(sql: Statement, cursor: Any) -> Callable[[Any], Any]:
         row: Any = _row_type("Row", names, rename=True)
         maker = _MAKERS[sql] = row._make
     return maker
+
+
+def _is_breaking(error: BaseException | None) -> bool:
+    """Whether it tells of the connection, not of the statement."""
+    # What the server says has a class of its own. Of a crashed server's socket file the driver tells in this general one, and thinks that it is open.
+    return isinstance(error, _BREAKING) or type(error) is psycopg2.DatabaseError
 
 
 def _first_line(error: BaseException) -> str:

@@ -37,6 +37,7 @@ class Own:
     """A PostgreSQL server of the test's own."""
 
     url: str
+    near_url: str
     program: Program
     child: Child
 
@@ -55,7 +56,7 @@ def own_server(tmp_path_factory, servers):
     folder = tmp_path_factory.mktemp("own")
     folder.chmod(0o755)
     made = postgres.prepare(folder / "postgres", folder / "log")
-    own = Own(made.url, made.program, Child(made.program))
+    own = Own(made.url, made.near_url, made.program, Child(made.program))
     own.child.wait_ready(START)
     migrate.upgrade(made.url)
     yield own
@@ -148,6 +149,29 @@ def test_a_claim_that_a_crash_has_lost_is_nobodys(own, own_database, publisher):
     assert endings.end(again, succeeded("again")).applied
     assert invocations.get(own_database, mine).result == "again"
     endings.close()
+
+
+def answers(database):
+    try:
+        database.ping()
+    except DatabaseDown:
+        return False
+    return True
+
+
+def test_a_crash_is_an_outage_for_those_who_are_connected_by_the_socket_file_too(own):
+    assert own.near_url != own.url
+    near, pid = Database(own.near_url, connections=4), "SELECT pg_backend_pid() AS pid"
+    for _ in range(3):
+        with pytest.raises(DatabaseDown), near.autocommit() as mine:
+            ours = mine.one(pid).pid
+            with near.autocommit() as other:
+                os.kill(other.one(pid).pid, signal.SIGKILL)
+            # The server ends all others with the one that crashed.
+            eventually(lambda pid=ours: not Path(f"/proc/{pid}").exists())
+            mine.one("SELECT 1")
+        eventually(lambda: answers(near))
+    near.close()
 
 
 def test_services_say_that_the_database_is_down_and_work_again_after(own, own_database, redis_url, tmp_path):
