@@ -72,8 +72,9 @@ class Pool:
                 connection.since = now = time.monotonic()
                 if now - connection.used_at <= _RESTED_SECONDS or _answers(connection.driver):
                     return connection
-                self.broken(connection)
+                # Closed first, as the driver may not know yet that it is gone.
                 self._close(connection)
+                self.broken(connection)
         except BaseException:
             self._places.put(None)
             raise
