@@ -17,6 +17,7 @@ from typing import Any
 import docker
 import docker.errors
 import psycopg2
+import requests
 
 from bench.http import Connection
 from bench.interrupts import deferred
@@ -102,7 +103,9 @@ class Stack:
     def stop(self) -> None:
         """Stop everything that belongs to it, and remove what a killed worker left."""
         self.processes.stop("controller", "clock", "worker")
-        with contextlib.suppress(docker.errors.DockerException), contextlib.closing(docker.from_env()) as client:
+        # A Docker that hangs over hundreds of containers must not cost the figures.
+        hangs = (docker.errors.DockerException, requests.RequestException)
+        with contextlib.suppress(*hangs), contextlib.closing(docker.from_env()) as client:
             ids = [one["Id"] for one in containers(client, self.name)]
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda one: _remove(client, one), ids))
