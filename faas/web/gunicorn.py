@@ -55,6 +55,8 @@ logconfig_dict = {
 control_socket_disable = True
 # A body of 70 MB must not be waited for without end: the longest silence of a client that sends, or that does not read.
 _SILENCE_S = 30
+# So many are made before the young ones are looked through for cycles, which requests seldom leave.
+_NEW_OBJECTS = 20_000
 
 
 def on_starting(server: Any) -> None:
@@ -85,6 +87,7 @@ def post_worker_init(worker: Any) -> None:
     # What is there by now stays. Looking through it for garbage would stop all requests for tens of milliseconds each time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

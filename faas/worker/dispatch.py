@@ -29,7 +29,7 @@ log = logging.getLogger("faas.worker")
 _BATCH = 64
 _PAUSE_SECONDS = 0.5
 # Messages that come closer than the first (seconds), and that nobody waits for, are claimed together with those of the second.
-_STREAM_S, _HOLD_S = 0.004, 0.008
+_STREAM_S, _HOLD_S = 0.004, 0.01
 
 # Runs a claim without a thread, if that can be done now or in a moment: the claim, where its end is waited for, what is to be called when it is
 # over, or when it needs a thread after all, and whether nothing else is to be done meanwhile.
