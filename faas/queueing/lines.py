@@ -21,6 +21,7 @@ class Lines:
         self._client = client
         # Lists take and give back in one step of the interpreter: no lock.
         self._resting: list[Any] = []
+        self._closed = False
 
     def exchange(self, commands: Sequence[Command]) -> None:
         """Send commands at once, and read all answers.
@@ -37,11 +38,14 @@ class Lines:
             raise
         finally:
             self._resting.append(line)
+            if self._closed:
+                self.close()
         if refused is not None:
             raise refused
 
     def close(self) -> None:
-        """Close what rests."""
+        """Close what rests, and what is in use when it is given back."""
+        self._closed = True
         resting, self._resting = self._resting, []
         for line in resting:
             line.disconnect()

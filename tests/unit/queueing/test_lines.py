@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import redis
+from factories import eventually
 
 from faas.queueing.lines import Lines
 from faas.queueing.publisher import connect
@@ -41,13 +42,27 @@ def test_one_connection_serves_who_comes_after_another_and_is_opened_again_when_
     def opened() -> set[str]:
         return {one["id"] for one in client.client_list() if one["cmd"] == "lpush"}
 
+    others = opened()
     for _ in range(5):
         lines.exchange([("LPUSH", "list", "x")])
-    first = opened()
+    first = opened() - others
     assert len(first) == 1
     client.client_kill_filter(_id=first.pop())
     lines.exchange([("LPUSH", "list", "x")])
     assert client.llen("list") == 6
+
+
+def test_what_is_in_use_when_it_is_closed_does_not_stay_open(lines, client):
+    def blocked() -> list[str]:
+        return [one["id"] for one in client.client_list() if one["cmd"] == "blpop"]
+
+    thread = threading.Thread(target=lines.exchange, args=([("BLPOP", "awaited", 60)],))
+    thread.start()
+    eventually(blocked)
+    lines.close()
+    client.rpush("awaited", "x")
+    thread.join(60)
+    eventually(lambda: not blocked())
 
 
 def test_what_redis_does_not_answer_is_not_taken_for_the_next_answer():
