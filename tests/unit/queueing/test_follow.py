@@ -11,18 +11,10 @@ from faas.embedded.ports import free_port
 from faas.errors import BrokerDown
 from faas.queueing import names
 from faas.queueing.follow import Ask, Feed, read_ask, read_excerpt, write_excerpt
-from faas.queueing.publisher import connect
 
 EXCERPT = Excerpt(
     Position(3, 17), (Piece("stdout", 1.25, bytes(range(256))), Piece(None, 2.5, "☂\u2028".encode())), closed=True
 )
-
-
-@pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url)
-    yield opened
-    opened.close()
 
 
 def test_an_excerpt_of_any_bytes_comes_through_whole(client, redis_url):

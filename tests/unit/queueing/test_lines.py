@@ -14,13 +14,6 @@ from faas.queueing.publisher import connect
 
 
 @pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url, read_seconds=5.0)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def lines(client):
     opened = Lines(client)
     yield opened

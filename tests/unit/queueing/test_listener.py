@@ -6,29 +6,31 @@ import itertools
 import logging
 import queue
 import time
+from contextlib import contextmanager
 
 import pytest
 from factories import eventually
 
 from faas.embedded.ports import free_port
 from faas.queueing.listener import Listener
-from faas.queueing.publisher import connect
 
 
-@pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url)
-    yield opened
-    opened.close()
+@contextmanager
+def listening(redis_url):
+    """What is said on the channel meanwhile."""
+    said: queue.Queue[str] = queue.Queue()
+    listener = Listener(redis_url, ("channel",), said.put)
+    listener.start()
+    try:
+        yield said
+    finally:
+        listener.stop()
 
 
 @pytest.fixture
 def heard(redis_url):
-    said: queue.Queue[str] = queue.Queue()
-    listener = Listener(redis_url, ("channel",), said.put)
-    listener.start()
-    yield said
-    listener.stop()
+    with listening(redis_url) as said:
+        yield said
 
 
 def subscribed(client):
@@ -92,31 +94,19 @@ def test_it_may_be_stopped_before_it_was_started():
 def test_a_redis_that_says_nothing_any_more_is_left_and_found_again(client, monkeypatch, redis_url, caplog):
     # So its connections are asked for a sign of life after 0.3 s, and left after 0.6 s.
     monkeypatch.setattr("faas.queueing.listener._POLL_SECONDS", 0.02)
-    said: queue.Queue[str] = queue.Queue()
-    listener = Listener(redis_url, ("channel",), said.put)
-    with caplog.at_level(logging.WARNING, "faas.queueing"):
-        listener.start()
-        try:
-            subscribed(client)
-            client.execute_command("CLIENT", "PAUSE", 3000, "ALL")
-            eventually(lambda: [one for one in caplog.records if "not even the answer" in one.getMessage()])
-            eventually(lambda: client.publish("channel", "again") == 1)
-            assert said.get(timeout=30) == "again"
-        finally:
-            listener.stop()
+    with caplog.at_level(logging.WARNING, "faas.queueing"), listening(redis_url) as said:
+        subscribed(client)
+        client.execute_command("CLIENT", "PAUSE", 3000, "ALL")
+        eventually(lambda: [one for one in caplog.records if "not even the answer" in one.getMessage()])
+        eventually(lambda: client.publish("channel", "again") == 1)
+        assert said.get(timeout=30) == "again"
 
 
 def test_a_quiet_channel_stays_open_while_redis_answers(client, monkeypatch, redis_url, caplog):
     monkeypatch.setattr("faas.queueing.listener._POLL_SECONDS", 0.1)
-    said: queue.Queue[str] = queue.Queue()
-    listener = Listener(redis_url, ("channel",), said.put)
-    with caplog.at_level(logging.WARNING, "faas.queueing"):
-        listener.start()
-        try:
-            subscribed(client)
-            time.sleep(4)
-            assert client.publish("channel", "still") == 1
-            assert said.get(timeout=30) == "still"
-        finally:
-            listener.stop()
+    with caplog.at_level(logging.WARNING, "faas.queueing"), listening(redis_url) as said:
+        subscribed(client)
+        time.sleep(4)
+        assert client.publish("channel", "still") == 1
+        assert said.get(timeout=30) == "still"
     assert not [one for one in caplog.records if one.name == "faas.queueing"]

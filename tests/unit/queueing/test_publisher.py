@@ -19,13 +19,6 @@ from faas.queueing import names
 from faas.queueing.publisher import Publisher, connect
 
 
-@pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url)
-    yield opened
-    opened.close()
-
-
 def decoded(text: str) -> dict:
     message = json.loads(text)
     message["body"] = json.loads(base64.b64decode(message["body"]))

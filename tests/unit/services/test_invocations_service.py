@@ -15,24 +15,8 @@ from faas.domain.invocation import Status
 from faas.embedded.ports import free_port
 from faas.errors import Conflict, Invalid, NotFound
 from faas.queueing import names
-from faas.queueing.publisher import connect
-from faas.results.endings import Endings
 from faas.services import Services
 from faas.services.requests import NewInvocation
-
-
-@pytest.fixture
-def endings(database, publisher):
-    opened = Endings(database, publisher, platform_retries=0)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url)
-    yield opened
-    opened.close()
 
 
 def invoke(services, ref, payload="null", **changes):

@@ -9,16 +9,8 @@ from faas.domain import ids
 from faas.domain.invocation import Status
 from faas.errors import Conflict, Invalid, NotFound
 from faas.queueing import names
-from faas.queueing.publisher import connect
 from faas.results.endings import Endings
 from faas.services.requests import NewBatch, NewInvocation, Replay, ReplayMany
-
-
-@pytest.fixture
-def client(redis_url):
-    opened = connect(redis_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

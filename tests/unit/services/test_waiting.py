@@ -10,23 +10,12 @@ from factories import eventually, function, invocation, succeeded, worker
 from faas.db import attempts
 from faas.domain.invocation import Status
 from faas.queueing import names
-from faas.queueing.publisher import connect
-from faas.results.endings import Endings
 from faas.services.requests import NewInvocation
 
 
 @pytest.fixture
-def endings(database, publisher):
-    opened = Endings(database, publisher, platform_retries=0)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def listeners(redis_url):
-    client = connect(redis_url)
-    yield lambda: client.pubsub_numsub(names.ENDED)[0][1]
-    client.close()
+def listeners(client):
+    return lambda: client.pubsub_numsub(names.ENDED)[0][1]
 
 
 @pytest.fixture
